@@ -1,0 +1,1 @@
+//! See the crate's description in docs/architecture.md.
