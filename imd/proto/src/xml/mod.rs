@@ -1,0 +1,9 @@
+//! XML elements, their serialisation, and the reader of XMPP streams.
+
+mod element;
+mod stream;
+mod write;
+
+pub use element::{Attribute, Element, Node};
+pub use stream::{Limits, StreamEvent, StreamReader, parse_document};
+pub use write::escape_into;

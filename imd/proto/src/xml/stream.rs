@@ -1,0 +1,333 @@
+//! The reader of XMPP streams (RFC 6120 §4): bytes in, stream headers and whole stanzas out, under limits.
+//!
+//! XML is parsed by `rxml`, which knows only the restricted XML of RFC 6120 §11.1: a document type, an
+//! entity, a comment or a processing instruction is an error there, not a feature to switch off.
+
+use std::borrow::Cow;
+
+use rxml::error::EndOrError;
+use rxml::{AttrMap, Event, Parse, Parser, QName, parser::Options, parser::WithOptions};
+
+use super::element::Element;
+use crate::error::{StreamCondition, StreamError};
+
+/// What a peer may make us hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one stanza, headers included.
+    pub stanza_bytes: usize,
+    /// Elements inside one another in a stanza.
+    pub depth: usize,
+    /// Elements in a stanza.
+    pub elements: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stanza_bytes: 256 * 1024,
+            depth: 64,
+            elements: 4096,
+        }
+    }
+}
+
+/// What the stream brought.
+#[derive(Debug)]
+pub enum StreamEvent {
+    /// The stream header: the root element without children.
+    Open(Element),
+    /// A child of the root, whole.
+    Stanza(Element),
+    /// The root's end tag.
+    Close,
+}
+
+/// Reads one stream from its header to its end tag. A restarted stream gets a new reader.
+pub struct StreamReader {
+    parser: Parser,
+    limits: Limits,
+    open: bool,
+    /// Elements begun and not ended, outermost first, without the root.
+    stack: Vec<Element>,
+    bytes: usize,
+    elements: usize,
+}
+
+/// The most bytes of one attribute value.
+const TOKEN_BYTES: usize = 16 * 1024;
+
+impl StreamReader {
+    /// A reader before the stream header.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let options = Options {
+            max_token_length: TOKEN_BYTES,
+            ..Options::default()
+        };
+        Self {
+            parser: Parser::with_options(options),
+            limits,
+            open: false,
+            stack: Vec::new(),
+            bytes: 0,
+            elements: 0,
+        }
+    }
+
+    /// Take the next event out of `input`, which is advanced past what was read. `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// With the stream error to send when the input is not a stream, or passes a limit.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<StreamEvent>, StreamError> {
+        loop {
+            let before = input.len();
+            let parsed = self.parser.parse(input, false);
+            self.count(before - input.len())?;
+            match parsed {
+                Ok(Some(event)) => {
+                    if let Some(event) = self.take(event)? {
+                        return Ok(Some(event));
+                    }
+                }
+                Ok(None) | Err(EndOrError::NeedMoreData) => return Ok(None),
+                Err(EndOrError::Error(error)) => return Err(fault(&error)),
+            }
+        }
+    }
+
+    /// Whether nothing is held but the open stream: no stanza has been begun.
+    #[must_use]
+    pub fn is_between_stanzas(&self) -> bool {
+        self.stack.is_empty() && self.bytes == 0
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), StreamError> {
+        self.bytes += bytes;
+        if self.bytes > self.limits.stanza_bytes {
+            return Err(StreamError::with_text(
+                StreamCondition::PolicyViolation,
+                format!(
+                    "a stanza may have {} bytes at the most",
+                    self.limits.stanza_bytes
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) -> Result<Option<StreamEvent>, StreamError> {
+        match event {
+            Event::XmlDeclaration(..) => Ok(None),
+            Event::StartElement(_, name, attributes) => self.start(name, attributes),
+            Event::Text(_, text) => self.text(text),
+            Event::EndElement(_) => Ok(self.end()),
+        }
+    }
+
+    fn start(
+        &mut self,
+        name: QName,
+        attributes: AttrMap,
+    ) -> Result<Option<StreamEvent>, StreamError> {
+        let element = element_of(name, attributes);
+        if !self.open {
+            self.open = true;
+            self.bytes = 0;
+            return Ok(Some(StreamEvent::Open(element)));
+        }
+        self.elements += 1;
+        if self.stack.len() >= self.limits.depth || self.elements > self.limits.elements {
+            return Err(StreamError::with_text(
+                StreamCondition::PolicyViolation,
+                format!(
+                    "a stanza may have {} elements, {} deep, at the most",
+                    self.limits.elements, self.limits.depth
+                ),
+            ));
+        }
+        self.stack.push(element);
+        Ok(None)
+    }
+
+    fn text(&mut self, text: String) -> Result<Option<StreamEvent>, StreamError> {
+        match self.stack.last_mut() {
+            Some(parent) => parent.push_text(text),
+            // White space between stanzas keeps a connection alive (RFC 6120 §4.6.1).
+            None if text.bytes().all(|b| b.is_ascii_whitespace()) => self.bytes = 0,
+            None => {
+                return Err(StreamError::with_text(
+                    StreamCondition::BadFormat,
+                    "text is not allowed between stanzas".to_owned(),
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    fn end(&mut self) -> Option<StreamEvent> {
+        let Some(done) = self.stack.pop() else {
+            return Some(StreamEvent::Close);
+        };
+        if let Some(parent) = self.stack.last_mut() {
+            parent.push(done);
+            return None;
+        }
+        self.bytes = 0;
+        self.elements = 0;
+        Some(StreamEvent::Stanza(done))
+    }
+}
+
+fn element_of((ns, name): QName, attributes: AttrMap) -> Element {
+    let mut element = Element::new(String::from(name), known_ns(&ns));
+    for ((ns, name), value) in attributes {
+        if ns.is_empty() {
+            element.set_attr(String::from(name), value);
+        } else {
+            element.set_attr_ns(String::from(name), ns.as_str().to_owned(), value);
+        }
+    }
+    element
+}
+
+/// The commonest namespace is not allocated anew for each element.
+fn known_ns(ns: &str) -> Cow<'static, str> {
+    match ns {
+        crate::ns::CLIENT => Cow::Borrowed(crate::ns::CLIENT),
+        crate::ns::SERVER => Cow::Borrowed(crate::ns::SERVER),
+        other => Cow::Owned(other.to_owned()),
+    }
+}
+
+fn fault(error: &rxml::Error) -> StreamError {
+    use rxml::Error as E;
+    let condition = match error {
+        // How rxml words `<!` before anything but `[CDATA[`: a document type, or rubbish.
+        E::InvalidSyntax("malformed cdata or comment section start")
+        | E::RestrictedXml(_)
+        | E::UndeclaredEntity => StreamCondition::RestrictedXml,
+        E::InvalidUtf8Byte(_) => StreamCondition::UnsupportedEncoding,
+        E::UndeclaredNamespacePrefix(_) => StreamCondition::BadNamespacePrefix,
+        _ => StreamCondition::NotWellFormed,
+    };
+    StreamError::with_text(condition, error.to_string())
+}
+
+/// Parse one whole element, as it is stored or framed in a WebSocket message.
+///
+/// # Errors
+/// With the stream error that fits when the text is not exactly one well-formed element within the limits.
+pub fn parse_document(text: &str, limits: Limits) -> Result<Element, StreamError> {
+    let mut reader = StreamReader::new(limits);
+    reader.open = true;
+    let mut input = text.as_bytes();
+    let unfinished = || {
+        StreamError::with_text(
+            StreamCondition::NotWellFormed,
+            "the element is not complete".to_owned(),
+        )
+    };
+    match reader.next(&mut input)? {
+        Some(StreamEvent::Stanza(element)) => {
+            // What follows the root can only be white space: rxml refuses a second root.
+            if input.iter().all(u8::is_ascii_whitespace) {
+                Ok(element)
+            } else {
+                Err(unfinished())
+            }
+        }
+        _ => Err(unfinished()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+        xmlns:stream='http://etherx.jabber.org/streams' to='a' version='1.0'>";
+
+    fn read(text: &[u8], chunk: usize) -> Result<Vec<StreamEvent>, StreamError> {
+        let mut reader = StreamReader::new(Limits {
+            stanza_bytes: 1000,
+            depth: 5,
+            elements: 20,
+        });
+        let mut events = Vec::new();
+        for piece in text.chunks(chunk) {
+            let mut input = piece;
+            while let Some(event) = reader.next(&mut input)? {
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    fn error(text: &str) -> StreamCondition {
+        read(format!("{HEADER}{text}").as_bytes(), 7)
+            .unwrap_err()
+            .condition
+    }
+
+    #[test]
+    fn a_stream_comes_out_whole_however_it_is_cut() {
+        let text = format!(
+            "{HEADER} <message to='b' xml:lang='de'><body>a &amp; b</body><x xmlns='u'/></message>\n</stream:stream>"
+        );
+        for chunk in [1, 2, 3, 10, 1000] {
+            let events = read(text.as_bytes(), chunk).unwrap();
+            let [
+                StreamEvent::Open(open),
+                StreamEvent::Stanza(stanza),
+                StreamEvent::Close,
+            ] = &events[..]
+            else {
+                panic!("{events:?}");
+            };
+            assert_eq!(open.attr("to"), Some("a"));
+            assert_eq!(
+                stanza.to_xml_in("jabber:client"),
+                "<message to='b' xml:lang='de'><body>a &amp; b</body><x xmlns='u'/></message>"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_allowed_ends_with_its_stream_error() {
+        use StreamCondition as C;
+        assert_eq!(error("<a><b></a>"), C::NotWellFormed);
+        assert_eq!(error("<!DOCTYPE a>"), C::RestrictedXml);
+        assert_eq!(error("<a>&lol;</a>"), C::RestrictedXml);
+        assert_eq!(error("<a><!-- c --></a>"), C::RestrictedXml);
+        assert_eq!(error("<a><?php ?></a>"), C::RestrictedXml);
+        assert_eq!(error("<x:a/>"), C::BadNamespacePrefix);
+        assert_eq!(error("words<a/>"), C::BadFormat);
+        assert_eq!(error(&"<a>".repeat(6)), C::PolicyViolation);
+        assert_eq!(
+            error(&format!("<a>{}</a>", "<b/>".repeat(20))),
+            C::PolicyViolation
+        );
+        assert_eq!(
+            error(&format!("<a>{}", "x".repeat(1001))),
+            C::PolicyViolation
+        );
+        let bad = [HEADER.as_bytes(), b"<a>\xff</a>"].concat();
+        assert_eq!(
+            read(&bad, 100).unwrap_err().condition,
+            C::UnsupportedEncoding
+        );
+    }
+
+    #[test]
+    fn a_document_is_exactly_one_element() {
+        let limits = Limits::default();
+        assert_eq!(
+            parse_document("<a xmlns='u'>t</a>", limits).unwrap().text(),
+            "t"
+        );
+        assert!(parse_document("<a xmlns='u'>", limits).is_err());
+        assert!(parse_document("", limits).is_err());
+        assert!(parse_document("<a/><b/>", limits).is_err());
+    }
+}
