@@ -1,1 +1,27 @@
-//! See the crate's description in docs/architecture.md.
+//! What the end-to-end tests share: emulated machines, cards, clients and servers under test.
+//!
+//! - [`lab`]: one test's folders, its notes and its evidence.
+//! - [`box_settings`]: the `perch.toml` of a test.
+//! - [`card`]: an image file as a user would flash it, and the files on its partitions.
+//! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
+//! - [`guest`]: what the scenarios ask a booted box.
+//! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
+//! - [`clients`]: slixmpp from PyPI, driven by the scripts in `tests/clients/`.
+//! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
+//! - [`command`], [`wait`]: running programs and waiting for conditions.
+//!
+//! The tests are in `tests/scenarios/` and run when `ci/test` asks for them ([`lab::asked_for`]); a plain
+//! `cargo test` skips them and says so.
+
+pub mod box_settings;
+pub mod card;
+pub mod clients;
+pub mod command;
+pub mod guest;
+pub mod host_imd;
+pub mod lab;
+pub mod qemu;
+pub mod qmp;
+pub mod vm;
+pub mod wait;
+pub mod xmpp;

@@ -1,0 +1,263 @@
+//! The same image on QEMU's `virt` machine: power cuts in the first boot and under load, and bad settings.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use perch_tests::box_settings::{ANNA, BEN, perch_toml};
+use perch_tests::card::Card;
+use perch_tests::clients::{Server, converse};
+use perch_tests::guest;
+use perch_tests::lab::{Lab, asked_for};
+use perch_tests::qemu::Board;
+use perch_tests::vm::{SshKey, Vm};
+use perch_tests::wait::wait_until;
+use serde_json::json;
+
+/// How often the power is cut in the first boot.
+const CUTS: u32 = 5;
+
+fn flashed(lab: &Lab, key: &SshKey) -> Result<Card> {
+    let card = Card::flash(lab, "card")?;
+    card.write("perch.toml", perch_toml(key).as_bytes())?;
+    Ok(card)
+}
+
+#[test]
+fn the_same_image_boots_on_virt() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "boots")?;
+    let key = SshKey::new(&lab)?;
+    let card = flashed(&lab, &key)?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    guest::assert_board(&vm, Board::Virt)?;
+    guest::assert_layout(&vm)?;
+    guest::assert_tuned(&vm)?;
+    guest::assert_tuned_before_imd(&vm)?;
+    vm.power_off()?;
+    lab.passed();
+    Ok(())
+}
+
+/// End state of a first boot with the power cut at several moments: as if it had not been cut.
+#[test]
+fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "first_boot_cuts")?;
+    let key = SshKey::new(&lab)?;
+    let fresh = flashed(&lab, &key)?;
+
+    let card = fresh.copy(&lab, "whole")?;
+    let begun = Instant::now();
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    let kernel = wait_until(vm.boot_deadline(), "the kernel to start", || {
+        Ok(vm
+            .serial()
+            .contains("Linux version")
+            .then(|| begun.elapsed()))
+    })?;
+    vm.wait_ready()?;
+    let whole = begun.elapsed();
+    let wanted = guest::settled_state(&vm)?;
+    vm.passed();
+    fs::write(lab.logs.join("state-without-cuts.txt"), &wanted).context("keep the wanted state")?;
+    lab.note(&format!(
+        "a whole first boot: kernel at {kernel:?}, ready at {whole:?}"
+    ));
+
+    let seed = std::env::var("PERCH_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2026);
+    for (number, moment) in moments(seed, kernel, whole).into_iter().enumerate() {
+        lab.note(&format!(
+            "seed {seed}, cut {number}: {} ms after the start",
+            moment.as_millis()
+        ));
+        let card = fresh.copy(&lab, "cut")?;
+        let begun = Instant::now();
+        let vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+        wait_until(moment + Duration::from_secs(60), "the moment", || {
+            Ok((begun.elapsed() >= moment).then_some(()))
+        })?;
+        vm.cut_power();
+        let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+        vm.wait_ready()
+            .with_context(|| format!("after a power cut at {moment:?}"))?;
+        guest::assert_layout(&vm)?;
+        let state = guest::settled_state(&vm)?;
+        fs::write(
+            lab.logs.join(format!("state-after-cut-{number}.txt")),
+            &state,
+        )
+        .context("keep the state")?;
+        ensure!(
+            state == wanted,
+            "after a power cut at {moment:?}:\n{}",
+            differences(&wanted, &state)
+        );
+        vm.passed();
+    }
+    lab.passed();
+    Ok(())
+}
+
+/// [`CUTS`] moments between the kernel's start and the end of the boot, one in each equal part, from a seed.
+fn moments(seed: u64, kernel: Duration, whole: Duration) -> Vec<Duration> {
+    let part = (whole.saturating_sub(kernel)) / CUTS;
+    let mut state = seed;
+    let cuts = (0..CUTS).map(|index| {
+        // Knuth's MMIX generator: enough to spread a handful of moments.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let share = u32::try_from(state >> 40).unwrap_or(0) % 1000;
+        kernel + part * index + part * share / 1000
+    });
+    cuts.collect()
+}
+
+fn differences(wanted: &str, found: &str) -> String {
+    let missing = wanted
+        .lines()
+        .filter(|line| !found.lines().any(|other| other == *line))
+        .map(|line| format!("- {line}"));
+    let extra = found
+        .lines()
+        .filter(|line| !wanted.lines().any(|other| other == *line))
+        .map(|line| format!("+ {line}"));
+    missing.chain(extra).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_is_cut_in_a_chat() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "cut_in_chat")?;
+    let key = SshKey::new(&lab)?;
+    let card = flashed(&lab, &key)?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    guest::add_user(&vm, "ben", BEN)?;
+    let acknowledged = lab.work.join("acknowledged.txt");
+    let settings =
+        json!({ "anna": ANNA, "ben": BEN, "acknowledged": acknowledged, "at_least": 50 });
+    let server = server_on(&vm, &card, &lab)?;
+    std::thread::scope(|scope| {
+        let sender =
+            scope.spawn(|| converse(&lab, "conversations.py", "burst", &server, &settings));
+        let enough = wait_until(Duration::from_secs(300), "50 acknowledged messages", || {
+            let lines = fs::read_to_string(&acknowledged)
+                .unwrap_or_default()
+                .lines()
+                .count();
+            Ok((lines >= 50).then_some(lines))
+        });
+        // Whatever came of it, the sender ends when its connection does.
+        vm.cut_power();
+        let said = sender
+            .join()
+            .map_err(|_| anyhow::anyhow!("the sending client's thread failed"))?;
+        said.and(enough)
+    })?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    let server = server_on(&vm, &card, &lab)?;
+    let said = converse(
+        &lab,
+        "conversations.py",
+        "burst_is_in_the_archive",
+        &server,
+        &settings,
+    )?;
+    lab.note(&said.replace('\n', "; "));
+    vm.passed();
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+fn a_bad_perch_toml_does_not_keep_a_box_from_working_and_is_explained_on_the_card() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "bad_settings")?;
+    let key = SshKey::new(&lab)?;
+    let card = flashed(&lab, &key)?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    vm.power_off()?;
+    card.write(
+        "perch.toml",
+        b"hostname = \"two words\"\n\n[admim]\nname = \"anna\"\n",
+    )?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    ensure!(
+        vm.run("systemctl is-active imd.service")?.trim() == "active",
+        "imd does not run"
+    );
+    ensure!(
+        vm.run("hostname")?.trim() == "perch",
+        "the host name was taken from a bad file"
+    );
+    vm.power_off()?;
+    let status = card.read_text("perch-status.txt")?;
+    for part in [
+        "perch.toml:1",
+        "hostname",
+        "two words",
+        "perch.toml:3",
+        "admim",
+    ] {
+        ensure!(
+            status.contains(part),
+            "perch-status.txt does not say {part:?}:\n{status}"
+        );
+    }
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+fn without_a_perch_toml_ssh_is_off_and_the_server_runs() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "no_settings")?;
+    let key = SshKey::new(&lab)?;
+    let card = Card::flash(&lab, "card")?;
+    let vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    wait_until(vm.boot_deadline(), "the server to offer a stream", || {
+        Ok(vm.offers_a_stream().then_some(()))
+    })?;
+    ensure!(
+        vm.run("true").is_err(),
+        "SSH answers on a box whose owner did not turn it on"
+    );
+    ensure!(
+        card.read_text("perch-status.txt").is_ok(),
+        "there is no perch-status.txt"
+    );
+    vm.passed();
+    lab.passed();
+    Ok(())
+}
+
+/// Where the clients connect; the authority is read from the card.
+fn server_on(vm: &Vm, card: &Card, lab: &Lab) -> Result<Server> {
+    let ca = lab.work.join("perch-ca.crt");
+    fs::write(&ca, card.read("perch-ca.crt")?).context("keep perch-ca.crt")?;
+    Ok(Server {
+        domain: guest::domain(vm)?,
+        starttls: vm.ports.starttls,
+        direct_tls: vm.ports.direct_tls,
+        ca,
+    })
+}

@@ -1,0 +1,218 @@
+//! What the scenarios ask a booted box, over SSH.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::qemu::Board;
+use crate::vm::Vm;
+use crate::wait::wait_until;
+
+/// The configuration that the provisioner renders for `imd`.
+const IMD_CONFIG: &str = "/etc/perch/imd.toml";
+
+/// Makes an account by the box's own command line.
+///
+/// # Errors
+///
+/// `imd user add` failed.
+pub fn add_user(vm: &Vm, name: &str, password: &str) -> Result<()> {
+    let command = format!("imd user add {name} --config {IMD_CONFIG} --password-stdin");
+    vm.run_with_input(&command, format!("{password}\n").as_bytes())?;
+    Ok(())
+}
+
+/// The domain of the box's addresses, from the configuration that `imd` runs with.
+///
+/// # Errors
+///
+/// The configuration is not there or names none.
+pub fn domain(vm: &Vm) -> Result<String> {
+    let text = vm.run(&format!("cat {IMD_CONFIG}"))?;
+    let config: toml::Table = text.parse().with_context(|| format!("read {IMD_CONFIG}"))?;
+    let domain = config.get("domain").and_then(toml::Value::as_str);
+    Ok(domain
+        .with_context(|| format!("{IMD_CONFIG} names no domain"))?
+        .to_owned())
+}
+
+/// A number that differs between any two boots.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn boot_id(vm: &Vm) -> Result<String> {
+    vm.run("cat /proc/sys/kernel/random/boot_id")
+}
+
+/// Waits until the guest answers from another boot than `before`.
+///
+/// # Errors
+///
+/// It did not come back in time.
+pub fn wait_for_another_boot(vm: &Vm, before: &str) -> Result<()> {
+    wait_until(
+        vm.boot_deadline(),
+        "the guest to come back after the reset",
+        || Ok((boot_id(vm)? != before).then_some(())),
+    )
+}
+
+/// The board is the one that was asked for, and runs arm64.
+///
+/// # Errors
+///
+/// It is another.
+pub fn assert_board(vm: &Vm, board: Board) -> Result<()> {
+    let machine = vm.run("uname -m; tr -d '\\0' </proc/device-tree/model; tr '\\0' '\\n' </proc/device-tree/compatible")?;
+    let wanted = match board {
+        Board::Raspi4b => "Raspberry Pi 4 Model B",
+        Board::Virt => "linux,dummy-virt",
+    };
+    ensure!(
+        machine.starts_with("aarch64\n") && machine.contains(wanted),
+        "the machine is {machine}, not {wanted}"
+    );
+    Ok(())
+}
+
+/// The layout of the design: read-only erofs root, state on the data partition, which has grown to the card.
+///
+/// # Errors
+///
+/// The first thing that is otherwise.
+pub fn assert_layout(vm: &Vm) -> Result<()> {
+    let root = vm.run("findmnt -no FSTYPE,OPTIONS /")?;
+    ensure!(
+        root.starts_with("erofs") && root.contains("ro"),
+        "the root file system is {root}"
+    );
+    let written = vm.run("touch /usr/written 2>&1 || true; touch /written 2>&1 || true")?;
+    ensure!(
+        written.matches("Read-only file system").count() == 2,
+        "the root could be written: {written}"
+    );
+    let mounts =
+        vm.run("findmnt -no SOURCE,FSTYPE /data /var; findmnt -no FSTYPE --target /var/lib/imd")?;
+    ensure!(
+        mounts.lines().last() == Some("ext4"),
+        "imd's data is not on the data partition: {mounts}"
+    );
+    let size: u64 = vm
+        .run("df --output=size -B1M /data | tail -n1")?
+        .trim()
+        .parse()
+        .context("the size of /data")?;
+    ensure!(
+        size > 2000,
+        "the data partition has {size} MiB on a card of 4 GiB: it has not grown"
+    );
+    Ok(())
+}
+
+/// Each wanted tuning value is set, or is a named thing that this machine lacks; the kernel is asked again.
+///
+/// # Errors
+///
+/// The values that are otherwise.
+pub fn assert_tuned(vm: &Vm) -> Result<()> {
+    let report: Value =
+        serde_json::from_str(&vm.run("cat /run/perch/apply.json")?).context("read apply.json")?;
+    let settings = report["settings"]
+        .as_array()
+        .context("apply.json has no list of settings")?;
+    let mut checked = 0;
+    for setting in settings {
+        let text = |key: &str| setting[key].as_str().unwrap_or_default();
+        let (name, outcome) = (text("name"), text("outcome"));
+        match outcome {
+            "applied" | "unchanged" => {}
+            "not-available" => continue,
+            other => bail!("{name} is {other}: {setting}"),
+        }
+        if let Some(key) = name.strip_prefix("sysctl.") {
+            let now = vm.run(&format!("sysctl -n {key}"))?;
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            ensure!(
+                words(&now) == words(text("wanted")),
+                "{key} is {now}, not {}",
+                text("wanted")
+            );
+            checked += 1;
+        }
+    }
+    ensure!(
+        checked >= 5,
+        "only {checked} kernel values were compared: {report}"
+    );
+    Ok(())
+}
+
+/// By the journal's order: the provisioner had finished before the first word of `imd`.
+///
+/// # Errors
+///
+/// It had not.
+pub fn assert_tuned_before_imd(vm: &Vm) -> Result<()> {
+    let stamp = |unit: &str, property: &str| -> Result<u64> {
+        let text = vm.run(&format!("systemctl show -P {property} {unit}"))?;
+        text.trim()
+            .parse()
+            .with_context(|| format!("{property} of {unit} is {text:?}"))
+    };
+    let applied = stamp("perch-apply.service", "ExecMainExitTimestampMonotonic")?;
+    let started = stamp("imd.service", "ExecMainStartTimestampMonotonic")?;
+    ensure!(
+        applied > 0 && applied <= started,
+        "applied at {applied} µs, imd started at {started} µs"
+    );
+    let journal =
+        vm.run("journalctl -b --no-pager -o json -u perch-apply.service -u imd.service")?;
+    let units: Vec<String> = journal
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|entry| entry["_SYSTEMD_UNIT"].as_str().map(str::to_owned))
+        .collect();
+    let last_apply = units
+        .iter()
+        .rposition(|unit| unit == "perch-apply.service")
+        .context("the journal has no table of settings")?;
+    let first_imd = units
+        .iter()
+        .position(|unit| unit == "imd.service")
+        .context("the journal has nothing from imd")?;
+    ensure!(
+        last_apply < first_imd,
+        "imd spoke before the settings were applied"
+    );
+    Ok(())
+}
+
+/// What a first boot leaves, without what differs between any two boxes: one line each, sorted.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn settled_state(vm: &Vm) -> Result<String> {
+    wait_until(
+        Duration::from_secs(60),
+        "the first boot to have no jobs left",
+        || {
+            Ok(vm
+                .run("systemctl list-jobs --no-legend")?
+                .trim()
+                .is_empty()
+                .then_some(()))
+        },
+    )?;
+    vm.run(
+        "set -e; hostname; imd user list --config /etc/perch/imd.toml; \
+         systemctl show -P ActiveState imd.service avahi-daemon.service ssh.service perch-apply.service; \
+         grep -c . /boot/firmware/perch.toml; grep -n password /boot/firmware/perch.toml; \
+         openssl verify -CAfile /boot/firmware/perch-ca.crt /var/lib/perch/tls/server.crt 2>/dev/null || true; \
+         cmp /boot/firmware/perch-ca.crt /var/lib/perch/tls/ca.crt; \
+         cd /data; find . -xdev -printf '%y %m %u:%g %p\\n' | sed \"s/$(cat /etc/machine-id)/MACHINE-ID/\" \
+         | grep -Ev '/log/journal/|random-seed|-wal$|-shm$|/tmp/|/systemd/(timesync|timers|catalog|linger|coredump)|/private/|lost.found' | sort",
+    )
+}

@@ -1,0 +1,225 @@
+//! An `imd` on this computer: its own folder, certificate authority, ports and accounts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::clients::Server;
+use crate::command::output_with_input;
+use crate::lab::{Lab, repository};
+use crate::qemu::free_port;
+use crate::wait::wait_until;
+
+/// The domain of every account on a server under test.
+pub const DOMAIN: &str = "perch.test";
+
+/// A server under test. Dropping it kills the daemon.
+pub struct HostImd {
+    /// Where clients find it.
+    pub server: Server,
+    program: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    daemon: Child,
+}
+
+impl HostImd {
+    /// Starts `imd` (`PERCH_IMD`, else the debug build) in the test's scratch folder and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// It is not built, refused its configuration, or did not listen in time.
+    pub fn start(lab: &Lab) -> Result<Self> {
+        let program = program()?;
+        let (starttls, direct_tls) = (free_port()?.1, free_port()?.1);
+        let ca = make_certificates(&lab.work)?;
+        let config = lab.work.join("imd.toml");
+        fs::write(&config, configuration(&lab.work, starttls, direct_tls))
+            .context("write imd.toml")?;
+        let server = Server {
+            domain: DOMAIN.to_owned(),
+            starttls,
+            direct_tls,
+            ca,
+        };
+        let log = lab.logs.join("imd.log");
+        let daemon = spawn(&program, &config, &log)?;
+        let mut imd = Self {
+            server,
+            program,
+            config,
+            log,
+            daemon,
+        };
+        imd.wait_listening()?;
+        Ok(imd)
+    }
+
+    /// Makes an account by the command line, while the daemon runs.
+    ///
+    /// # Errors
+    ///
+    /// `imd user add` failed.
+    pub fn add_user(&self, name: &str, password: &str) -> Result<()> {
+        let mut add = Command::new(&self.program);
+        add.args(["user", "add", name, "--password-stdin", "--config"])
+            .arg(&self.config);
+        output_with_input(&mut add, format!("{password}\n").as_bytes())?;
+        Ok(())
+    }
+
+    /// The daemon's process number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// Sends SIGKILL, so that nothing is finished or flushed.
+    ///
+    /// # Errors
+    ///
+    /// The daemon was gone already.
+    pub fn kill_hard(&mut self) -> Result<()> {
+        if let Some(status) = self.daemon.try_wait().context("look after imd")? {
+            bail!("imd had ended by itself: {status}");
+        }
+        self.daemon.kill().context("kill imd")?;
+        self.daemon.wait().context("wait for imd")?;
+        Ok(())
+    }
+
+    /// Sends SIGTERM without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The daemon is gone.
+    pub fn ask_to_stop(&self) -> Result<()> {
+        let number = i32::try_from(self.daemon.id()).context("the process number")?;
+        kill(Pid::from_raw(number), Signal::SIGTERM).context("send SIGTERM to imd")
+    }
+
+    /// Waits until the daemon has ended.
+    ///
+    /// # Errors
+    ///
+    /// It still runs at the deadline.
+    pub fn wait_ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        wait_until(deadline, "imd to end", || {
+            self.daemon.try_wait().context("look after imd")
+        })
+    }
+
+    /// Starts the daemon again on the same folder and ports.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostImd::start`].
+    pub fn start_again(&mut self) -> Result<()> {
+        self.daemon = spawn(&self.program, &self.config, &self.log)?;
+        self.wait_listening()
+    }
+
+    fn wait_listening(&mut self) -> Result<()> {
+        for port in [self.server.starttls, self.server.direct_tls] {
+            wait_until(
+                Duration::from_secs(60),
+                &format!("imd to listen on {port}"),
+                || {
+                    if let Some(status) = self.daemon.try_wait().context("look after imd")? {
+                        let said = fs::read_to_string(&self.log).unwrap_or_default();
+                        return Ok(Some(Err(anyhow::anyhow!("imd ended: {status}\n{said}"))));
+                    }
+                    std::net::TcpStream::connect(("127.0.0.1", port)).context("connect")?;
+                    Ok(Some(Ok(())))
+                },
+            )??;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for HostImd {
+    fn drop(&mut self) {
+        self.daemon.kill().ok();
+        self.daemon.wait().ok();
+    }
+}
+
+fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PERCH_IMD") {
+        return Ok(PathBuf::from(path));
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    let path = target.join("debug/imd");
+    if !path.exists() {
+        bail!("{} is not built: cargo build -p imd", path.display());
+    }
+    Ok(path)
+}
+
+fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child> {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .context("open imd.log")?;
+    let errors = log.try_clone().context("share imd.log")?;
+    Command::new(program)
+        .args(["serve", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))
+}
+
+fn configuration(folder: &Path, starttls: u16, direct_tls: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "domain = \"{DOMAIN}\"\n\
+         data_dir = \"{folder}/data\"\n\
+         [tls]\n\
+         certificate = \"{folder}/server.crt\"\n\
+         key = \"{folder}/server.key\"\n\
+         [listen]\n\
+         starttls = [\"127.0.0.1:{starttls}\"]\n\
+         direct_tls = [\"127.0.0.1:{direct_tls}\"]\n"
+    )
+}
+
+/// A certificate authority and a certificate for [`DOMAIN`] signed by it; returns the authority's file.
+fn make_certificates(folder: &Path) -> Result<PathBuf> {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
+    };
+    let mut authority = CertificateParams::new(Vec::new()).context("describe the authority")?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let authority_key = KeyPair::generate().context("make the authority's key")?;
+    let issuer =
+        CertifiedIssuer::self_signed(authority, authority_key).context("sign the authority")?;
+    let key = KeyPair::generate().context("make the server's key")?;
+    let mut server =
+        CertificateParams::new(vec![DOMAIN.to_owned()]).context("describe the server")?;
+    server.use_authority_key_identifier_extension = true;
+    let certificate = server
+        .signed_by(&key, &issuer)
+        .context("sign the server's certificate")?;
+    let ca = folder.join("ca.crt");
+    fs::create_dir_all(folder.join("data")).context("make the data folder")?;
+    fs::write(&ca, issuer.pem()).context("write ca.crt")?;
+    fs::write(
+        folder.join("server.crt"),
+        format!("{}{}", certificate.pem(), issuer.pem()),
+    )
+    .context("write server.crt")?;
+    fs::write(folder.join("server.key"), key.serialize_pem()).context("write server.key")?;
+    Ok(ca)
+}

@@ -1,0 +1,223 @@
+//! QEMU's command line for the two boards. What each line is for: the comments here and docs/contributing.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::card::Card;
+use crate::command::output_of;
+
+/// U-Boot for `virt`, from Debian's `u-boot-qemu`; the Pi's own U-Boot comes from the card.
+const VIRT_U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
+
+/// Which machine to emulate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// QEMU's generic arm64 machine: fast, for volume.
+    Virt,
+    /// A Raspberry Pi 4B: slow, for the truth.
+    Raspi4b,
+}
+
+/// Host ports on loopback that reach the guest's.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// SSH, guest port 22.
+    pub ssh: u16,
+    /// XMPP with STARTTLS, guest port 5222.
+    pub starttls: u16,
+    /// XMPP with direct TLS, guest port 5223.
+    pub direct_tls: u16,
+}
+
+impl Ports {
+    /// Three ports that are free now.
+    ///
+    /// # Errors
+    ///
+    /// The computer has none left.
+    pub fn free() -> Result<Self> {
+        // Held together, so that they differ.
+        let held = [free_port()?, free_port()?, free_port()?];
+        let [ssh, starttls, direct_tls] = [0, 1, 2].map(|index: usize| held[index].1);
+        Ok(Self {
+            ssh,
+            starttls,
+            direct_tls,
+        })
+    }
+
+    fn forwards(self) -> String {
+        let Self {
+            ssh,
+            starttls,
+            direct_tls,
+        } = self;
+        format!(
+            "user,id=n0,hostfwd=tcp:127.0.0.1:{ssh}-:22,hostfwd=tcp:127.0.0.1:{starttls}-:5222,\
+             hostfwd=tcp:127.0.0.1:{direct_tls}-:5223"
+        )
+    }
+}
+
+/// A listener on a free loopback port, and its number.
+///
+/// # Errors
+///
+/// The computer has none left.
+pub fn free_port() -> Result<(std::net::TcpListener, u16)> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("bind a free port")?;
+    let port = listener
+        .local_addr()
+        .context("the free port's number")?
+        .port();
+    Ok((listener, port))
+}
+
+/// The command that boots `card`; serial ports go to `logs`, the monitor's socket is `monitor`.
+///
+/// # Errors
+///
+/// The card lacks the files that the Pi's firmware would load.
+pub fn command(
+    board: Board,
+    card: &Card,
+    ports: Ports,
+    work: &Path,
+    logs: &Path,
+    monitor: &Path,
+) -> Result<Command> {
+    let mut qemu = Command::new("qemu-system-aarch64");
+    qemu.args([
+        "-display",
+        "none",
+        "-smp",
+        "4",
+        "-netdev",
+        &ports.forwards(),
+    ]);
+    let disk = format!("format=raw,file={}", card.file.display());
+    match board {
+        Board::Virt => {
+            qemu.args([
+                "-M",
+                "virt",
+                "-cpu",
+                "cortex-a72",
+                "-m",
+                "1024",
+                "-bios",
+                VIRT_U_BOOT,
+            ]);
+            qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
+            qemu.args(["-device", "virtio-net-pci,netdev=n0,romfile="]);
+        }
+        Board::Raspi4b => {
+            let (kernel, tree) = firmware_files(card, work)?;
+            qemu.args(["-M", "raspi4b", "-m", "2G"]);
+            qemu.arg("-kernel").arg(kernel).arg("-dtb").arg(tree);
+            qemu.arg("-drive").arg(format!("if=sd,{disk}"));
+            qemu.args(["-device", "usb-net,netdev=n0"]);
+        }
+    }
+    for number in 0..2 {
+        qemu.arg("-serial")
+            .arg(format!("file:{}", next_log(logs, number).display()));
+    }
+    qemu.arg("-qmp")
+        .arg(format!("unix:{},server=on,wait=off", monitor.display()));
+    Ok(qemu)
+}
+
+/// `serialN-BOOT.log`: QEMU empties the file it is given, and a test boots more than once.
+fn next_log(logs: &Path, number: u32) -> PathBuf {
+    let name = |boot: u32| logs.join(format!("serial{number}-{boot}.log"));
+    (1..)
+        .map(name)
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| name(0))
+}
+
+/// QEMU has no VideoCore firmware: it stands in for it, so this does what the firmware does with the card: reads
+/// `config.txt`, loads the kernel (U-Boot) and the device tree named there.
+fn firmware_files(card: &Card, work: &Path) -> Result<(PathBuf, PathBuf)> {
+    let config = card.read_text("config.txt")?;
+    let kernel = setting(&config, "kernel").context("config.txt names no kernel")?;
+    let tree = setting(&config, "device_tree").unwrap_or("bcm2711-rpi-4-b.dtb");
+    let (kernel_file, tree_file) = (work.join("u-boot.bin"), work.join("emulated.dtb"));
+    fs::write(&kernel_file, card.read(kernel)?).context("write U-Boot")?;
+    fs::write(&tree_file, card.read(tree)?).context("write the device tree")?;
+    edit_for_emulator(&tree_file)?;
+    Ok((kernel_file, tree_file))
+}
+
+/// The last value of `name` in a `config.txt`, whatever the section.
+#[must_use]
+pub fn setting<'a>(config: &'a str, name: &str) -> Option<&'a str> {
+    let values = config
+        .lines()
+        .filter_map(|line| line.trim().split_once('='));
+    values
+        .filter(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim())
+        .next_back()
+}
+
+/// Takes out of a copy of the Pi's device tree what QEMU does not emulate, and puts the SD card and the USB port
+/// where QEMU has them.
+fn edit_for_emulator(tree: &Path) -> Result<()> {
+    for node in [
+        "clock@7ef00000",
+        "interrupt-controller@7ef00100",
+        "hdmi@7ef00700",
+        "hdmi@7ef05700",
+        "i2c@7ef04500",
+        "i2c@7ef09500",
+    ] {
+        fdtput(
+            tree,
+            &["-t", "s"],
+            &[&format!("/soc/{node}"), "status", "disabled"],
+        )?;
+    }
+    // The Wi-Fi controller of a real board is where QEMU has the card slot.
+    let slot = "/soc/mmc@7e300000";
+    fdtput(tree, &["-r"], &[&format!("{slot}/wifi@1")])?;
+    for property in ["mmc-pwrseq", "non-removable", "pinctrl-0", "pinctrl-names"] {
+        fdtput(tree, &["-d"], &[slot, property])?;
+    }
+    fdtput(tree, &[], &[slot, "broken-cd"])?;
+    for property in ["vmmc-supply", "vqmmc-supply"] {
+        fdtput(tree, &["-d"], &["/emmc2bus/mmc@7e340000", property])?;
+    }
+    fdtput(
+        tree,
+        &["-t", "s"],
+        &["/soc/usb@7e980000", "dr_mode", "host"],
+    )
+}
+
+fn fdtput(tree: &Path, options: &[&str], words: &[&str]) -> Result<()> {
+    let result = output_of(Command::new("fdtput").args(options).arg(tree).args(words));
+    match result {
+        // A property that is not there need not be removed; a kernel's newer tree may lack one.
+        Err(error) if options == ["-d"] && format!("{error:#}").contains("NOTFOUND") => Ok(()),
+        Err(error) if options == ["-r"] && format!("{error:#}").contains("NOTFOUND") => Ok(()),
+        Err(error) => bail!("edit the device tree for the emulator: {error:#}"),
+        Ok(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::setting;
+
+    #[test]
+    fn the_last_of_two_settings_counts_and_a_comment_does_not() {
+        let config = "kernel=first\n# kernel=comment\n[pi4]\n kernel = u-boot.bin \n";
+        assert_eq!(setting(config, "kernel"), Some("u-boot.bin"));
+        assert_eq!(setting(config, "armstub"), None);
+    }
+}
