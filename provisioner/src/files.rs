@@ -1,0 +1,331 @@
+//! Files of the box, below a root that tests point at a folder of theirs.
+//!
+//! Every change goes through here, so that one fuse can cut the power after any of them in a test.
+
+use std::cell::Cell;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// Settings and states are small; a longer file is not read further (some of /sys is endless).
+const MAX_READ: u64 = 1 << 20;
+
+/// The file system below a root, and every way in which the provisioner changes it.
+pub struct Files {
+    root: PathBuf,
+    fuse: Cell<Option<u32>>,
+}
+
+/// Who may read a file that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone (0644).
+    Everyone,
+    /// Root alone (0600).
+    Root,
+    /// Root and one group (0640).
+    Group(&'static str),
+    /// No Unix permissions: the FAT partition.
+    Fat,
+}
+
+/// The error that stands for a power cut in tests.
+#[derive(Debug, thiserror::Error)]
+#[error("power cut (test)")]
+pub struct PowerCut;
+
+impl Files {
+    /// Files below `root`; `/` on a box.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            fuse: Cell::new(None),
+        }
+    }
+
+    /// Lets `changes` changes happen and fails every later one, as a power cut would. For tests.
+    #[must_use]
+    pub fn with_power_for(self, changes: u32) -> Self {
+        self.fuse.set(Some(changes));
+        self
+    }
+
+    /// Whether these are the files of the running machine.
+    pub fn is_running_system(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Where an absolute path of the box lies.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root
+            .join(path.as_ref().strip_prefix("/").unwrap_or(path.as_ref()))
+    }
+
+    /// The text of a file without its last line end, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not UTF-8.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+        let place = self.path(&path);
+        let mut text = String::new();
+        let file = match File::open(&place) {
+            Ok(file) => file,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", place.display()));
+            }
+        };
+        file.take(MAX_READ)
+            .read_to_string(&mut text)
+            .with_context(|| format!("reading {}", place.display()))?;
+        Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    /// Writes into a file of /proc or /sys, which must exist.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn write_setting(&self, path: impl AsRef<Path>, value: &str) -> Result<()> {
+        self.change()?;
+        let place = self.path(&path);
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&place)
+            .and_then(|mut file| file.write_all(value.as_bytes()))
+            .with_context(|| format!("writing {}", place.display()))
+    }
+
+    /// Replaces a file so that a power cut leaves either the old or the new one, whole. Returns whether it changed:
+    /// a file that has this content already is left alone, which spares the card.
+    ///
+    /// # Errors
+    /// The file or its folder cannot be written, or the group does not exist.
+    pub fn replace(&self, path: impl AsRef<Path>, content: &[u8], access: Access) -> Result<bool> {
+        let place = self.path(&path);
+        if std::fs::read(&place).is_ok_and(|old| old == content) && self.has_access(&place, access)
+        {
+            return Ok(false);
+        }
+        let Some(folder) = place.parent() else {
+            bail!("{} has no folder", place.display());
+        };
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let temporary = folder.join(name);
+        self.change()?;
+        self.write_whole(&temporary, content, access)
+            .with_context(|| format!("writing {}", temporary.display()))?;
+        self.rename(&temporary, &place)?;
+        Ok(true)
+    }
+
+    /// Renames within one file system and makes the new name durable.
+    ///
+    /// # Errors
+    /// The rename or the sync failed.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.change()?;
+        std::fs::rename(from, to)
+            .with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
+        let folder = to.parent().unwrap_or(Path::new("/"));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .with_context(|| format!("syncing {}", folder.display()))
+    }
+
+    /// Removes a file if it is there.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
+        let place = self.path(&path);
+        if !place.exists() {
+            return Ok(());
+        }
+        self.change()?;
+        std::fs::remove_file(&place).with_context(|| format!("removing {}", place.display()))
+    }
+
+    /// Paths that match a pattern in which `*` stands for any and `?` for one character of a name, sorted.
+    pub fn matching(&self, pattern: &str) -> Vec<String> {
+        let mut found = vec![String::new()];
+        for part in pattern.split('/').filter(|part| !part.is_empty()) {
+            found = found
+                .iter()
+                .flat_map(|folder| self.matching_in(folder, part))
+                .collect();
+        }
+        found.sort();
+        found
+    }
+
+    /// Counts a change against the fuse. For changes that are not made through this type.
+    ///
+    /// # Errors
+    /// [`PowerCut`], in a test whose fuse has burnt out.
+    pub fn change(&self) -> Result<()> {
+        match self.fuse.get() {
+            Some(0) => Err(PowerCut.into()),
+            Some(left) => {
+                self.fuse.set(Some(left - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn matching_in(&self, folder: &str, part: &str) -> Vec<String> {
+        if !part.contains(['*', '?']) {
+            let path = format!("{folder}/{part}");
+            return if self.path(&path).exists() {
+                vec![path]
+            } else {
+                Vec::new()
+            };
+        }
+        let Ok(entries) =
+            std::fs::read_dir(self.path(if folder.is_empty() { "/" } else { folder }))
+        else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| matches(part.as_bytes(), name.as_bytes()))
+            .map(|name| format!("{folder}/{name}"))
+            .collect()
+    }
+
+    fn write_whole(&self, place: &Path, content: &[u8], access: Access) -> Result<()> {
+        // A leftover of a power cut may have the wrong mode: start from nothing.
+        match std::fs::remove_file(place) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(place)?;
+        if let Access::Group(group) = access
+            && let Some(group) = self.group_id(group)?
+        {
+            std::os::unix::fs::fchown(&file, None, Some(group))?;
+        }
+        if let Some(mode) = access.mode() {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        file.write_all(content)?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    fn has_access(&self, place: &Path, access: Access) -> bool {
+        let Some(mode) = access.mode() else {
+            return true;
+        };
+        let Ok(metadata) = place.metadata() else {
+            return false;
+        };
+        let group = match access {
+            Access::Group(group) => self.group_id(group).ok().flatten(),
+            _ => None,
+        };
+        metadata.permissions().mode() & 0o7777 == mode
+            && group.is_none_or(|group| std::os::unix::fs::MetadataExt::gid(&metadata) == group)
+    }
+
+    /// The group's number; `None` in a test's folder, which has no groups of its own.
+    fn group_id(&self, name: &str) -> Result<Option<u32>> {
+        if !self.is_running_system() {
+            return Ok(None);
+        }
+        let group = nix::unistd::Group::from_name(name)
+            .with_context(|| format!("looking up group {name}"))?;
+        match group {
+            Some(group) => Ok(Some(group.gid.as_raw())),
+            None => bail!("there is no group {name}"),
+        }
+    }
+}
+
+impl Access {
+    fn mode(self) -> Option<u32> {
+        match self {
+            Self::Everyone => Some(0o644),
+            Self::Root => Some(0o600),
+            Self::Group(_) => Some(0o640),
+            Self::Fat => None,
+        }
+    }
+}
+
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            matches(rest, name)
+                || name
+                    .split_first()
+                    .is_some_and(|(_, name)| matches(pattern, name))
+        }
+        (Some((p, pattern)), Some((n, name))) => (*p == b'?' || p == n) && matches(pattern, name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_names_and_not_longer_ones() {
+        for (pattern, name, expected) in [
+            ("mmcblk?", "mmcblk0", true),
+            ("mmcblk?", "mmcblk0boot0", false),
+            ("policy*", "policy4", true),
+            ("*_temp", "trip_point_0_temp", true),
+            ("sd?", "sd", false),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn replacing_leaves_an_equal_file_alone_and_mends_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path());
+        assert!(files.replace("/etc/a", b"one\n", Access::Everyone).unwrap());
+        assert!(!files.replace("/etc/a", b"one\n", Access::Everyone).unwrap());
+        assert!(files.replace("/etc/a", b"one\n", Access::Root).unwrap());
+        assert_eq!(files.read("/etc/a").unwrap().as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn a_power_cut_while_replacing_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        Files::new(folder.path())
+            .replace("/a", b"old", Access::Everyone)
+            .unwrap();
+        for changes in 0..2 {
+            let cut = Files::new(folder.path()).with_power_for(changes);
+            assert!(
+                cut.replace("/a", b"new", Access::Everyone)
+                    .unwrap_err()
+                    .is::<PowerCut>()
+            );
+            assert_eq!(cut.read("/a").unwrap().as_deref(), Some("old"));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the provisioner asks of the running system besides its files: programs, clock, host name, network.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use time::OffsetDateTime;
+
+use crate::mdns;
+
+/// The running system; tests bring their own.
+pub trait System {
+    /// Runs a program, hands it `stdin`, and returns what it printed, trimmed.
+    ///
+    /// # Errors
+    /// It cannot be started or failed; the error carries what it said.
+    fn run(&self, command: &[&str], stdin: Option<&str>) -> Result<String> {
+        let (status, output) = self.run_as(None, command, stdin)?;
+        if status == 0 {
+            return Ok(output);
+        }
+        bail!(
+            "{} failed with status {status}: {output}",
+            command.join(" ")
+        )
+    }
+
+    /// Runs a program as another user and returns its exit status and what it printed (what it complained about if it
+    /// failed). A program ended by a signal has status 128.
+    ///
+    /// # Errors
+    /// It cannot be started, or there is no such user.
+    fn run_as(
+        &self,
+        user: Option<&str>,
+        command: &[&str],
+        stdin: Option<&str>,
+    ) -> Result<(i32, String)>;
+
+    /// A property of a systemd unit; `None` if there is no such unit.
+    ///
+    /// # Errors
+    /// systemd does not answer.
+    fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>>;
+
+    /// The clock.
+    fn now(&self) -> OffsetDateTime;
+
+    /// Sets the clock.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_clock(&self, time: OffsetDateTime) -> Result<()>;
+
+    /// Sets the running system's host name.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_host_name(&self, name: &str) -> Result<()>;
+
+    /// Asks the local network whether some machine already answers to `<name>.local`.
+    ///
+    /// # Errors
+    /// There is no network to ask.
+    fn is_name_taken(&self, name: &str) -> Result<bool>;
+}
+
+/// The machine that this program runs on.
+pub struct Linux;
+
+impl System for Linux {
+    fn run_as(
+        &self,
+        user: Option<&str>,
+        command: &[&str],
+        stdin: Option<&str>,
+    ) -> Result<(i32, String)> {
+        let [program, arguments @ ..] = command else {
+            bail!("no program to run")
+        };
+        let mut process = Command::new(program);
+        process
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        process.stdin(if stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        if let Some(user) = user {
+            let found = nix::unistd::User::from_name(user)
+                .with_context(|| format!("looking up user {user}"))?;
+            let found = found.with_context(|| format!("there is no user {user}"))?;
+            process.uid(found.uid.as_raw()).gid(found.gid.as_raw());
+        }
+        let mut child = process
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            // A program that fails early closes its end; its status says more than the broken pipe.
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        let output = child
+            .wait_with_output()
+            .with_context(|| format!("waiting for {program}"))?;
+        let status = output.status.code().unwrap_or(128);
+        let said = if status == 0 {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        Ok((status, String::from_utf8_lossy(said).trim().to_owned()))
+    }
+
+    fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {
+        let show = |property: &str| {
+            self.run(
+                &["systemctl", "show", "--value", "--property", property, unit],
+                None,
+            )
+        };
+        if show("LoadState")? == "not-found" {
+            return Ok(None);
+        }
+        show(property).map(Some)
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
+    fn set_clock(&self, time: OffsetDateTime) -> Result<()> {
+        let spec = nix::sys::time::TimeSpec::new(time.unix_timestamp(), 0);
+        nix::time::clock_settime(nix::time::ClockId::CLOCK_REALTIME, spec)
+            .context("setting the clock")
+    }
+
+    fn set_host_name(&self, name: &str) -> Result<()> {
+        nix::unistd::sethostname(name).with_context(|| format!("setting the host name {name}"))
+    }
+
+    fn is_name_taken(&self, name: &str) -> Result<bool> {
+        mdns::is_taken(name)
+    }
+}
+
+/// The system that belongs to a root folder other than `/`: nothing runs there.
+pub struct NotRunning;
+
+impl System for NotRunning {
+    fn run_as(&self, _: Option<&str>, command: &[&str], _: Option<&str>) -> Result<(i32, String)> {
+        bail!("{} is run on a running system only", command.join(" "))
+    }
+
+    fn unit_property(&self, _: &str, _: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
+    fn set_clock(&self, _: OffsetDateTime) -> Result<()> {
+        bail!("the clock belongs to the running system")
+    }
+
+    fn set_host_name(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_name_taken(&self, _: &str) -> Result<bool> {
+        bail!("no network is asked for a folder")
+    }
+}

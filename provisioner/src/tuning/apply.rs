@@ -1,0 +1,107 @@
+//! Carries out a plan: writes, reads back, and says what came of it.
+
+use super::file::Setting;
+use super::machine::Machine;
+use super::plan::{Change, State, Step, Target, normal, plan};
+use super::report::{Outcome, Row};
+
+/// What would be done, without changing anything.
+pub fn preview(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Row> {
+    steps(machine, settings)
+        .into_iter()
+        .map(|step| {
+            let (outcome, note) = match &step.change {
+                Change::None => (Outcome::AlreadySet, String::new()),
+                Change::Write(_) => (Outcome::WouldSet, String::new()),
+                Change::NotAvailable(why) => (Outcome::NotAvailable, why.clone()),
+                Change::Broken(why) => (Outcome::Failed, why.clone()),
+            };
+            row(&step, step.before.clone(), outcome, note)
+        })
+        .collect()
+}
+
+/// Applies the settings one after the other; a failed one does not stop the others.
+pub fn apply(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut journald_rows = Vec::new();
+    for step in steps(machine, settings) {
+        let row = carry_out(machine, &step);
+        if matches!(step.target, Target::Journald(_)) && row.outcome == Outcome::Set {
+            journald_rows.push(rows.len());
+        }
+        rows.push(row);
+    }
+    if !journald_rows.is_empty()
+        && let Err(error) = machine.restart_journald()
+    {
+        for index in journald_rows {
+            if let Some(row) = rows.get_mut(index) {
+                row.outcome = Outcome::Failed;
+                row.note = format!("{error:#}");
+            }
+        }
+    }
+    rows
+}
+
+fn steps(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Step> {
+    settings
+        .iter()
+        .flat_map(|setting| plan(setting, &machine.observe(setting)))
+        .collect()
+}
+
+fn carry_out(machine: &Machine<'_>, step: &Step) -> Row {
+    let value = match &step.change {
+        Change::None => {
+            return row(
+                step,
+                step.before.clone(),
+                Outcome::AlreadySet,
+                String::new(),
+            );
+        }
+        Change::NotAvailable(why) => return row(step, None, Outcome::NotAvailable, why.clone()),
+        Change::Broken(why) => return row(step, None, Outcome::Failed, why.clone()),
+        Change::Write(value) => value,
+    };
+    let written = machine.write(&step.target, value);
+    let (now, offered) = match machine.read(&step.target) {
+        Ok(State::Value { value, offered }) => (Some(value), offered),
+        Ok(State::Absent(_) | State::Unreadable(_)) | Err(_) => (None, None),
+    };
+    let took = now
+        .as_deref()
+        .is_some_and(|now| normal(now) == normal(value));
+    let (outcome, note) = match (written, took) {
+        (Ok(()), true) => (Outcome::Set, String::new()),
+        (Ok(()), false) => (
+            Outcome::Failed,
+            format!("wrote {value}, but it does not read back"),
+        ),
+        (Err(error), _) => match offered {
+            Some(offered) if !offered.contains(value) && matches!(step.target, Target::File(_)) => {
+                (
+                    Outcome::NotAvailable,
+                    format!("this kernel offers only {}", offered.join(", ")),
+                )
+            }
+            _ => (Outcome::Failed, format!("{error:#}")),
+        },
+    };
+    row(step, now, outcome, note)
+}
+
+fn row(step: &Step, now: Option<String>, outcome: Outcome, note: String) -> Row {
+    Row {
+        name: step.name.clone(),
+        place: step.target.place(),
+        wanted: step.wanted.clone(),
+        before: step.before.clone(),
+        now,
+        outcome,
+        note,
+        reason: step.reason.clone(),
+    }
+}

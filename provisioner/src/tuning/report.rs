@@ -1,0 +1,131 @@
+//! The outcome of a run: one table for people, one JSON document for programs.
+
+use serde::Serialize;
+
+/// What came of one setting in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The setting's name.
+    pub name: String,
+    /// Where it is set.
+    pub place: String,
+    /// What is wanted.
+    pub wanted: String,
+    /// What was there before. Absent: nothing, or not readable.
+    pub before: Option<String>,
+    /// What is there now, read back. Absent: nothing, or not readable.
+    pub now: Option<String>,
+    /// What came of it.
+    #[serde(rename = "result")]
+    pub outcome: Outcome,
+    /// Why it is not available or failed; empty otherwise.
+    pub note: String,
+    /// Why the setting is wanted.
+    pub reason: String,
+}
+
+/// What came of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Written and read back as wanted.
+    Set,
+    /// It was as wanted before.
+    AlreadySet,
+    /// A plan only: it would be written.
+    WouldSet,
+    /// This machine has no such thing.
+    NotAvailable,
+    /// The machine has it, and it is not as wanted.
+    Failed,
+}
+
+impl Outcome {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::AlreadySet => "already set",
+            Self::WouldSet => "would set",
+            Self::NotAvailable => "not available",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// The outcome of a whole run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing failed.
+    pub ok: bool,
+    /// Every setting in every place.
+    pub settings: Vec<Row>,
+}
+
+impl Report {
+    /// Sums up rows.
+    pub fn new(settings: Vec<Row>) -> Self {
+        Self {
+            ok: settings.iter().all(|row| row.outcome != Outcome::Failed),
+            settings,
+        }
+    }
+
+    /// The table, and below it one line that counts the outcomes.
+    pub fn table(&self) -> String {
+        let head = ["RESULT", "SETTING", "WANTED", "BEFORE", "NOW", "NOTE"].map(str::to_owned);
+        let mut lines = vec![head];
+        for row in &self.settings {
+            lines.push([
+                row.outcome.words().to_owned(),
+                if row.place.starts_with("/proc/sys/") || row.place.starts_with(&row.name) {
+                    row.name.clone()
+                } else {
+                    format!("{} ({})", row.name, row.place)
+                },
+                row.wanted.clone(),
+                row.before.clone().unwrap_or_else(|| "-".to_owned()),
+                row.now.clone().unwrap_or_else(|| "-".to_owned()),
+                row.note.clone(),
+            ]);
+        }
+        let mut widths = [0; 6];
+        for line in &lines {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut table = String::new();
+        for line in &lines {
+            let cells: Vec<String> = line
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            table.push_str(cells.join("  ").trim_end());
+            table.push('\n');
+        }
+        table.push_str(&self.summary());
+        table
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        for outcome in [
+            Outcome::Set,
+            Outcome::AlreadySet,
+            Outcome::WouldSet,
+            Outcome::NotAvailable,
+            Outcome::Failed,
+        ] {
+            let count = self
+                .settings
+                .iter()
+                .filter(|row| row.outcome == outcome)
+                .count();
+            if count > 0 {
+                parts.push(format!("{count} {}", outcome.words()));
+            }
+        }
+        format!("{} settings: {}", self.settings.len(), parts.join(", "))
+    }
+}

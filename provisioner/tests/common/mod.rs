@@ -1,0 +1,164 @@
+//! A box made of a temporary folder and a system that remembers what it was asked to do.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests; each uses a part"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use provisioner::system::System;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// Makes a root with these files in it.
+pub fn root(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        put(folder.path(), path, content);
+    }
+    folder
+}
+
+pub fn put(root: &Path, path: &str, content: &str) {
+    let place = root.join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::write(place, content).unwrap();
+}
+
+pub fn get(root: &Path, path: &str) -> String {
+    let place = root.join(path.trim_start_matches('/'));
+    std::fs::read_to_string(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display()))
+}
+
+/// What a running box would do, as far as the provisioner can tell.
+pub struct FakeSystem {
+    pub root: std::path::PathBuf,
+    pub commands: RefCell<Vec<String>>,
+    pub units: RefCell<BTreeMap<(String, String), String>>,
+    pub clock: Cell<OffsetDateTime>,
+    pub host_name: RefCell<String>,
+    pub taken_names: BTreeSet<String>,
+    pub network: bool,
+    /// Accounts in imd's database: name and password.
+    pub accounts: RefCell<BTreeMap<String, String>>,
+    pub imd_works: Cell<bool>,
+}
+
+impl FakeSystem {
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            commands: RefCell::default(),
+            units: RefCell::default(),
+            clock: Cell::new(datetime!(2026-12-01 12:00 UTC)),
+            host_name: RefCell::new("localhost".to_owned()),
+            taken_names: BTreeSet::new(),
+            network: true,
+            accounts: RefCell::default(),
+            imd_works: Cell::new(true),
+        }
+    }
+
+    pub fn with_unit(self, unit: &str, property: &str, value: &str) -> Self {
+        self.units
+            .borrow_mut()
+            .insert((unit.to_owned(), property.to_owned()), value.to_owned());
+        self
+    }
+
+    fn imd(&self, arguments: &[&str], stdin: Option<&str>) -> Result<(i32, String)> {
+        if !self.imd_works.get() {
+            return Ok((1, "the database is damaged".to_owned()));
+        }
+        let password = stdin.unwrap_or_default().trim_end_matches('\n').to_owned();
+        let mut accounts = self.accounts.borrow_mut();
+        match arguments {
+            ["user", "add", name, ..] if accounts.contains_key(*name) => {
+                Ok((3, format!("{name} exists")))
+            }
+            ["user", "add" | "passwd", name, ..] => {
+                accounts.insert((*name).to_owned(), password);
+                Ok((0, String::new()))
+            }
+            _ => bail!("imd does not know {arguments:?}"),
+        }
+    }
+}
+
+impl System for FakeSystem {
+    fn run_as(
+        &self,
+        _user: Option<&str>,
+        command: &[&str],
+        stdin: Option<&str>,
+    ) -> Result<(i32, String)> {
+        self.commands.borrow_mut().push(command.join(" "));
+        match command {
+            ["/usr/bin/imd", arguments @ ..] => return self.imd(arguments, stdin),
+            ["ssh-keygen", .., "-f", path] => {
+                std::fs::write(path, "private key\n")?;
+                std::fs::write(format!("{path}.pub"), "public key\n")?;
+            }
+            ["swapon", ..] => {
+                let size: u64 = get(&self.root, "/sys/block/zram0/disksize")
+                    .trim()
+                    .parse()?;
+                let table = format!(
+                    "Filename Type Size Used Priority\n/dev/zram0 partition {} 0 100\n",
+                    size / 1024
+                );
+                put(&self.root, "/proc/swaps", &table);
+            }
+            ["systemctl", "daemon-reload"] => {
+                // systemd would read the drop-ins: take the values over.
+                for ((unit, property), value) in self.units.borrow_mut().iter_mut() {
+                    let path = self.root.join(format!(
+                        "run/systemd/system/{unit}.d/60-perch-{property}.conf"
+                    ));
+                    if let Ok(text) = std::fs::read_to_string(path) {
+                        value.clear();
+                        value.push_str(text.trim().rsplit('=').next().unwrap());
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok((0, String::new()))
+    }
+
+    fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {
+        Ok(self
+            .units
+            .borrow()
+            .get(&(unit.to_owned(), property.to_owned()))
+            .cloned())
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.clock.get()
+    }
+
+    fn set_clock(&self, time: OffsetDateTime) -> Result<()> {
+        self.clock.set(time);
+        Ok(())
+    }
+
+    fn set_host_name(&self, name: &str) -> Result<()> {
+        name.clone_into(&mut self.host_name.borrow_mut());
+        Ok(())
+    }
+
+    fn is_name_taken(&self, name: &str) -> Result<bool> {
+        if !self.network {
+            bail!("no network within 20 seconds");
+        }
+        Ok(self.taken_names.contains(name))
+    }
+}
