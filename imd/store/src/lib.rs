@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the sum of one trait for each kind of data, each in the file of its name, and is used as
 //! `Arc<dyn Store>`. One method is one transaction. Every method says what happens when the thing is
-//! absent. A backend has to pass the contract suite.
+//! absent. [`sqlite`] is the backend; [`contract`] is the suite that every backend has to pass.
 //!
 //! JIDs and localparts are given as text that is already prepared (RFC 7622); the store compares bytes.
 
@@ -10,6 +10,7 @@ mod accounts;
 mod archive;
 mod audit;
 mod blocks;
+pub mod contract;
 mod error;
 mod groups;
 mod ids;
@@ -22,6 +23,7 @@ mod rooms;
 mod roster;
 mod sessions;
 mod settings;
+pub mod sqlite;
 mod tokens;
 mod upkeep;
 mod uploads;

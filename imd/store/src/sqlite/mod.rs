@@ -1,0 +1,220 @@
+//! The SQLite backend: one file in WAL mode, synced at each commit; one thread that writes
+//! ([`writer`]), a few that read ([`readers`]); one file for each trait.
+
+mod accounts;
+mod archive;
+mod archive_query;
+mod audit;
+mod blocks;
+mod fault;
+mod groups;
+mod invites;
+mod offline;
+mod private;
+mod pubsub;
+mod push;
+mod readers;
+mod rooms;
+mod roster;
+mod schema;
+mod search;
+mod sessions;
+mod settings;
+mod tokens;
+mod upkeep;
+mod uploads;
+mod vcards;
+mod writer;
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::fault::Fault;
+use self::readers::Readers;
+use self::writer::{Tx, Writer};
+use crate::{ArchiveId, ArchiveIds, Result, Store, StoreError};
+
+/// How long a transaction waits for another process (`imd user add` beside the daemon).
+const BUSY: Duration = Duration::from_secs(10);
+/// Threads that read.
+const READERS: usize = 3;
+
+/// How to open a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Index the bodies of archived messages for full-text search.
+    pub full_text: bool,
+    /// Check the whole file for damage first; reads all of it.
+    pub check: bool,
+}
+
+impl Default for SqliteOptions {
+    /// No full-text search; the file is checked.
+    fn default() -> Self {
+        Self {
+            full_text: false,
+            check: true,
+        }
+    }
+}
+
+/// A store in one SQLite file. Dropping it finishes the queued writes.
+pub struct SqliteStore {
+    path: PathBuf,
+    full_text: bool,
+    ids: ArchiveIds,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Store for SqliteStore {}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database file, creating it (readable by its owner only) where it is absent; its folder
+    /// must exist. Blocks while it checks the file and brings its schema up to date. `Damaged`, `Newer`,
+    /// `ReadOnly` and the like name the file; the daemon must not start then.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
+        let at = |fault: Fault| fault.at(path);
+        let io = |error: std::io::Error| StoreError::Backend {
+            path: path.into(),
+            detail: error.to_string(),
+        };
+        create_private(path)?;
+        let connection = prepare(path, options).map_err(at)?;
+        let last: u64 = connection
+            .query_row(
+                "SELECT max(value, ifnull((SELECT max(id) FROM archive), 0)) FROM store_state WHERE key = 'archive-last'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|error| at(error.into()))?;
+        let read_only = (0..READERS)
+            .map(|_| open_reader(path))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(at)?;
+        Ok(Self {
+            path: path.into(),
+            full_text: options.full_text,
+            ids: ArchiveIds::starting_after(Some(ArchiveId(last))),
+            writer: Writer::start(connection, path, options.full_text).map_err(io)?,
+            readers: Readers::start(read_only, path).map_err(io)?,
+        })
+    }
+
+    /// Runs work in the next transaction of the writer and returns once that is committed and synced.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let answered = self.writer.submit(0, work).await;
+        answered.await.unwrap_or_else(|_| Err(self.writer.closed()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.run(work).await
+    }
+}
+
+/// Creates the file with mode 0600 where it is absent. Made by root (`imd user add`), it is given to the
+/// owner of its folder, who is the one the daemon runs as; SQLite gives its log files the same owner.
+fn create_private(path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path: path.into() },
+        ErrorKind::StorageFull => StoreError::Full { path: path.into() },
+        _ => StoreError::Backend {
+            path: path.into(),
+            detail: error.to_string(),
+        },
+    };
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(file) => {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            let folder = folder.metadata().map_err(failed)?;
+            let file = file.metadata().map_err(failed)?;
+            if file.uid() == 0 && folder.uid() != 0 {
+                std::os::unix::fs::chown(path, Some(folder.uid()), Some(folder.gid()))
+                    .map_err(failed)?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn prepare(path: &Path, options: SqliteOptions) -> std::result::Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(StoreError::ReadOnly { path: path.into() }.into());
+    }
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        let detail =
+            format!("the file system does not allow SQLite's WAL mode (it stays in {mode:?})");
+        return Err(StoreError::Backend {
+            path: path.into(),
+            detail,
+        }
+        .into());
+    }
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -4096;
+         PRAGMA journal_size_limit = 16777216;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    if options.check {
+        schema::check(&connection, path)?;
+    }
+    schema::migrate(&mut connection, path)?;
+    let transaction = connection.transaction()?;
+    search::switch(&transaction, options.full_text)?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> std::result::Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
+}
+
+/// A list of texts from its JSON form.
+fn json_texts(json: &str) -> rusqlite::Result<Vec<String>> {
+    serde_json::from_str(json).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}

@@ -1,0 +1,103 @@
+//! A few threads that read, each with its own read-only connection, so that neither a slow query nor
+//! the disk blocks the runtime or the writer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::fault::Fault;
+use crate::{Result, StoreError};
+
+/// Most reads that run or wait; more callers are held up.
+const WAITING_READS: usize = 1024;
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The way to the reading threads.
+pub(super) struct Readers {
+    reads: Mutex<Option<mpsc::Sender<(Read, OwnedSemaphorePermit)>>>,
+    room: Arc<Semaphore>,
+    path: PathBuf,
+}
+
+impl Readers {
+    /// Starts one thread for each connection.
+    pub(super) fn start(connections: Vec<Connection>, path: &Path) -> std::io::Result<Self> {
+        let (reads, queue) = mpsc::channel::<(Read, OwnedSemaphorePermit)>();
+        let queue = Arc::new(Mutex::new(queue));
+        for connection in connections {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new()
+                .name("store-reader".to_owned())
+                .spawn(move || {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok((read, _room)) = next else { break };
+                        // The caller of a read that panics gets an error, because its answer is dropped.
+                        if catch_unwind(AssertUnwindSafe(|| read(&connection))).is_err() {
+                            tracing::error!("a read of the store panicked");
+                        }
+                    }
+                })?;
+        }
+        Ok(Self {
+            reads: Mutex::new(Some(reads)),
+            room: Arc::new(Semaphore::new(WAITING_READS)),
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Runs a read on one unchanging view of the database.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.run_outside(move |connection| {
+            let view = connection.unchecked_transaction()?;
+            read(&view)
+        })
+        .await
+    }
+
+    /// Runs work on a connection without a transaction around it.
+    pub(super) async fn run_outside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let closed = || StoreError::Closed {
+            path: self.path.clone(),
+        };
+        let room = Arc::clone(&self.room)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        let (answer, answered) = oneshot::channel();
+        let path = self.path.clone();
+        let job: Read = Box::new(move |connection| {
+            // A caller that has gone away does not need the answer.
+            let _ = answer.send(work(connection).map_err(|fault| fault.at(&path)));
+        });
+        let reads = self
+            .reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        reads
+            .and_then(|reads| reads.send((job, room)).ok())
+            .ok_or_else(closed)?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Takes no more reads; the threads end after those that wait.
+    pub(super) fn close(&self) {
+        drop(
+            self.reads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
