@@ -155,6 +155,19 @@ impl Files {
         std::fs::remove_file(&place).with_context(|| format!("removing {}", place.display()))
     }
 
+    /// Removes a file or symbolic link at a real path if it is there: a leftover of a power cut.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove_link(&self, place: &Path) -> Result<()> {
+        match std::fs::remove_file(place) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", place.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Paths that match a pattern in which `*` stands for any and `?` for one character of a name, sorted.
     pub fn matching(&self, pattern: &str) -> Vec<String> {
         let mut found = vec![String::new()];

@@ -7,6 +7,9 @@
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
 
 pub mod files;
+pub mod firstboot;
+pub mod imd_config;
 pub mod mdns;
+pub mod model;
 pub mod system;
 pub mod tuning;

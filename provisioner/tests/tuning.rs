@@ -342,6 +342,6 @@ fn the_shipped_journald_drop_in_is_what_the_tuning_files_say() {
             other => panic!("{}: {other:?}", setting.name),
         })
         .collect();
-    let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/provisioner");
+    let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/perch");
     assert_eq!(get(&overlay, journald::SHIPPED), journald::render(&wanted));
 }

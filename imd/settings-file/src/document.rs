@@ -51,7 +51,12 @@ impl Document {
 
     /// Reads and parses a file. A file that cannot be read is noted as a problem too.
     pub fn read(path: &Path) -> Self {
-        let name = path.display().to_string();
+        Self::read_as(path.display().to_string(), path)
+    }
+
+    /// Like [`Document::read`], with a name of its own for messages.
+    pub fn read_as(name: impl Into<String>, path: &Path) -> Self {
+        let name = name.into();
         let unreadable = |found: String, line: usize| {
             let document = Self {
                 syntax_errors: true,

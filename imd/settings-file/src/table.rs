@@ -36,6 +36,16 @@ impl<'d> Table<'d> {
         self.line
     }
 
+    /// Whether the key is there, with whatever value.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The bytes of [`Document::text`] where the value of `key` stands, for replacing it. `None` when it is absent.
+    pub fn span(&self, key: &str) -> Option<std::ops::Range<usize>> {
+        Some(self.get(key)?.span.clone())
+    }
+
     /// Keeps the values of `key` out of messages, which show only their type and length. Call it before reading the key.
     pub fn secret(&mut self, key: &str) {
         self.secret.push(key.to_owned());

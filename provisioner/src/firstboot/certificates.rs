@@ -1,0 +1,234 @@
+//! Steps: the box's own certificate authority, and the server certificate that it signs.
+//!
+//! The authority may only sign names below `local` and the box's domain (RFC 5280 §4.2.1.10, critical): whoever trusts
+//! it does not give the box power over other sites.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    NameConstraints,
+};
+use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::Pem;
+
+use super::{FirstBoot, identity};
+use crate::files::{Access, Files};
+
+/// The authority's certificate.
+pub const AUTHORITY: &str = "/var/lib/perch/tls/ca.crt";
+/// The authority's key, which nobody but root reads.
+pub const AUTHORITY_KEY: &str = "/var/lib/perch/tls/ca.key";
+/// The server's certificate, followed by the authority's.
+pub const SERVER_CERTIFICATE: &str = "/var/lib/perch/tls/server.crt";
+/// The server's key, which imd reads.
+pub const SERVER_KEY: &str = "/var/lib/perch/tls/server.key";
+
+const AUTHORITY_DAYS: i64 = 20 * 365;
+/// Apple's systems refuse a server certificate that is valid for more than 825 days.
+const SERVER_DAYS: i64 = 820;
+/// A server certificate that ends sooner is replaced at the next start.
+const RENEW_DAYS: i64 = 270;
+/// A box without a clock may be behind its clients.
+const BACKDATED: Duration = Duration::days(1);
+
+/// Step: an authority that may sign the box's names.
+///
+/// # Errors
+/// It cannot be made or written.
+pub fn authority(boot: &mut FirstBoot<'_>) -> Result<String> {
+    let domain = boot.state.domain();
+    if is_authority_for(boot.files, domain.as_str()) {
+        return Ok("there".to_owned());
+    }
+    let key = KeyPair::generate().context("making a key")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    // Two boxes of one name must not have authorities of one name.
+    let mark: String = params_mark(&key);
+    params.distinguished_name.push(
+        DnType::CommonName,
+        format!("Perch box {} {mark}", boot.state.host_name()),
+    );
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.name_constraints = Some(constraints(domain.as_str()));
+    // Valid since before the image was built: the clock cannot be earlier.
+    params.not_before = identity::build_time(boot.files) - BACKDATED;
+    params.not_after = boot.system.now() + Duration::days(AUTHORITY_DAYS);
+    let certificate = params
+        .self_signed(&key)
+        .context("signing the authority's certificate")?;
+    // The key first: a certificate alone would look like a finished authority.
+    boot.files
+        .replace(AUTHORITY_KEY, key.serialize_pem().as_bytes(), Access::Root)?;
+    boot.files
+        .replace(AUTHORITY, certificate.pem().as_bytes(), Access::Everyone)?;
+    Ok("made".to_owned())
+}
+
+fn params_mark(key: &KeyPair) -> String {
+    use ring::digest::{SHA256, digest};
+    let digest = digest(&SHA256, key.public_key_raw());
+    digest
+        .as_ref()
+        .iter()
+        .take(3)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn constraints(domain: &str) -> NameConstraints {
+    let mut permitted = vec![GeneralSubtree::DnsName("local".to_owned())];
+    if !domain.ends_with(".local") {
+        permitted.push(GeneralSubtree::DnsName(domain.to_owned()));
+    }
+    let everything = [
+        CidrSubnet::from_v4_prefix([0; 4], 0),
+        CidrSubnet::from_v6_prefix([0; 16], 0),
+    ]
+    .map(GeneralSubtree::IpAddress);
+    NameConstraints {
+        permitted_subtrees: permitted,
+        excluded_subtrees: everything.into(),
+    }
+}
+
+/// Step: a certificate for the box's names, signed by the authority, with most of its time left.
+///
+/// # Errors
+/// It cannot be made or written.
+pub fn server(boot: &mut FirstBoot<'_>) -> Result<String> {
+    let names = names(boot);
+    let now = boot.system.now();
+    if is_good_server(boot.files, &names, now) {
+        return Ok(format!("there, for {}", names.join(", ")));
+    }
+    let authority = boot
+        .files
+        .read(AUTHORITY)?
+        .context("there is no authority")?;
+    let authority_key = boot
+        .files
+        .read(AUTHORITY_KEY)?
+        .context("the authority has no key")?;
+    let authority_key = KeyPair::from_pem(&authority_key).context("reading the authority's key")?;
+    let issuer = Issuer::from_ca_cert_pem(&authority, authority_key)
+        .context("reading the authority's certificate")?;
+    let key = KeyPair::generate().context("making a key")?;
+    let mut params =
+        CertificateParams::new(names.clone()).context("putting the names into a certificate")?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(
+        DnType::CommonName,
+        names.first().map_or("perch.local", String::as_str),
+    );
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    // Client use too: a server shows the same certificate when it calls another one (RFC 6120 §13.7.1.2).
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = now - BACKDATED;
+    params.not_after = params.not_before + Duration::days(SERVER_DAYS);
+    let certificate = params
+        .signed_by(&key, &issuer)
+        .context("signing the server's certificate")?;
+    let chain = format!("{}{}\n", certificate.pem(), authority);
+    boot.files.replace(
+        SERVER_KEY,
+        key.serialize_pem().as_bytes(),
+        Access::Group("imd"),
+    )?;
+    boot.files
+        .replace(SERVER_CERTIFICATE, chain.as_bytes(), Access::Everyone)?;
+    Ok(format!("made for {}", names.join(", ")))
+}
+
+/// The names that clients know the box by.
+fn names(boot: &FirstBoot<'_>) -> Vec<String> {
+    let mut names = vec![
+        boot.state.domain().as_str().to_owned(),
+        format!("{}.local", boot.state.host_name()),
+    ];
+    names.dedup();
+    names
+}
+
+/// The SHA-256 of the authority's certificate, in pairs of digits. `None`: there is none yet.
+pub fn fingerprint(files: &Files) -> Option<String> {
+    let pem = read_pem(files, AUTHORITY)?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, &pem.contents);
+    Some(
+        digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect::<Vec<_>>()
+            .join(":"),
+    )
+}
+
+fn read_pem(files: &Files, path: &str) -> Option<Pem> {
+    let text = files.read(path).ok().flatten()?;
+    Pem::iter_from_buffer(text.as_bytes()).next()?.ok()
+}
+
+fn is_authority_for(files: &Files, domain: &str) -> bool {
+    let check = || {
+        let pem = read_pem(files, AUTHORITY)?;
+        let certificate = pem.parse_x509().ok()?;
+        let key = KeyPair::from_pem(&files.read(AUTHORITY_KEY).ok()??).ok()?;
+        let constraints = certificate
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::NameConstraints(constraints) => {
+                    constraints.permitted_subtrees.as_ref()
+                }
+                _ => None,
+            })?;
+        let permitted = constraints.iter().any(|subtree| match subtree.base {
+            GeneralName::DNSName(name) => domain == name || domain.ends_with(&format!(".{name}")),
+            _ => false,
+        });
+        Some(permitted && holds_key(&certificate, &key))
+    };
+    check().unwrap_or(false)
+}
+
+fn is_good_server(files: &Files, names: &[String], now: OffsetDateTime) -> bool {
+    let check = || {
+        let (pem, authority) = (
+            read_pem(files, SERVER_CERTIFICATE)?,
+            read_pem(files, AUTHORITY)?,
+        );
+        let (certificate, authority) = (pem.parse_x509().ok()?, authority.parse_x509().ok()?);
+        let key = KeyPair::from_pem(&files.read(SERVER_KEY).ok()??).ok()?;
+        let alternative = certificate.subject_alternative_name().ok()??;
+        let has: Vec<&str> = alternative
+            .value
+            .general_names
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(*name),
+                _ => None,
+            })
+            .collect();
+        let ends = certificate.validity().not_after.to_datetime();
+        Some(
+            holds_key(&certificate, &key)
+                && certificate.issuer() == authority.subject()
+                && has == names.iter().map(String::as_str).collect::<Vec<_>>()
+                && ends - now > Duration::days(RENEW_DAYS),
+        )
+    };
+    check().unwrap_or(false)
+}
+
+fn holds_key(certificate: &X509Certificate<'_>, key: &KeyPair) -> bool {
+    certificate.public_key().subject_public_key.data.as_ref() == key.public_key_raw()
+}
