@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use provisioner::files::{Access, Files};
+use provisioner::firstboot;
+use provisioner::firstboot::state::BoxState;
+use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::Report;
@@ -24,10 +27,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Write the tuning settings, read each back, and print what came of it.
+    /// Write the tuning settings and imd's configuration, read each back, and print what came of it.
     Apply,
     /// Print what apply would do, without changing anything.
     Plan,
+    /// Finish the box's identity: names, certificates, SSH, administrator. Does nothing that is done already.
+    Firstboot,
 }
 
 /// Where the image keeps configs/tuning.
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Action::Apply => apply_all(&files, system),
         Action::Plan => plan(&files, system),
+        Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -59,7 +65,10 @@ fn main() -> ExitCode {
 
 fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     let settings = file::read_folder(&files.path(TUNING))?;
-    let report = Report::new(apply::apply(&Machine { files, system }, &settings));
+    let mut rows = apply::apply(&Machine { files, system }, &settings);
+    rows.push(imd_config::apply(files, &BoxState::load(files)?.domain()));
+    rows.push(imd_config::certificate(files));
+    let report = Report::new(rows);
     println!("{}", report.table());
     let json = serde_json::to_vec_pretty(&report).context("writing the result as JSON")?;
     files.replace(RESULT, &json, Access::Everyone)?;
@@ -68,7 +77,10 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
 
 fn plan(files: &Files, system: &dyn System) -> Result<bool> {
     let settings = file::read_folder(&files.path(TUNING))?;
-    let report = Report::new(apply::preview(&Machine { files, system }, &settings));
+    let mut rows = apply::preview(&Machine { files, system }, &settings);
+    rows.push(imd_config::preview(files, &BoxState::load(files)?.domain()));
+    rows.push(imd_config::certificate(files));
+    let report = Report::new(rows);
     println!("{}", report.table());
     Ok(report.ok)
 }

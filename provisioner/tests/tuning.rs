@@ -50,13 +50,13 @@ fn a_value_is_written_and_read_back() {
     let root = root(&[("/proc/sys/net/core/somaxconn", "128\n")]);
     let system = FakeSystem::new(root.path());
     let report = run(root.path(), &system, &settings(SOMAXCONN));
-    assert_eq!(report.settings[0].outcome, Outcome::Set);
+    assert_eq!(report.settings[0].outcome, Outcome::Applied);
     assert_eq!(report.settings[0].before.as_deref(), Some("128"));
     assert_eq!(report.settings[0].now.as_deref(), Some("4096"));
     assert_eq!(get(root.path(), "/proc/sys/net/core/somaxconn"), "4096");
     assert_eq!(
         run(root.path(), &system, &settings(SOMAXCONN)).settings[0].outcome,
-        Outcome::AlreadySet
+        Outcome::Unchanged
     );
 }
 
@@ -68,7 +68,7 @@ fn a_higher_value_than_at_least_is_kept() {
         &FakeSystem::new(root.path()),
         &settings(SOMAXCONN),
     );
-    assert_eq!(report.settings[0].outcome, Outcome::AlreadySet);
+    assert_eq!(report.settings[0].outcome, Outcome::Unchanged);
     assert_eq!(get(root.path(), "/proc/sys/net/core/somaxconn"), "65536\n");
 }
 
@@ -101,7 +101,7 @@ fn a_value_that_does_not_stick_is_a_failure_and_the_others_still_happen() {
         report.settings[0].note,
         "wrote 4096, but it does not read back"
     );
-    assert_eq!(report.settings[1].outcome, Outcome::Set);
+    assert_eq!(report.settings[1].outcome, Outcome::Applied);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_plan_changes_nothing() {
         },
         &settings(SOMAXCONN),
     );
-    assert_eq!(rows[0].outcome, Outcome::WouldSet);
+    assert_eq!(rows[0].outcome, Outcome::WouldApply);
     assert_eq!(get(root.path(), "/proc/sys/net/core/somaxconn"), "128\n");
 }
 
@@ -140,7 +140,7 @@ fn every_cpu_policy_gets_the_first_governor_that_its_kernel_offers() {
         .filter(|setting| setting.name == "CPU governor")
         .collect();
     let report = run(root.path(), &FakeSystem::new(root.path()), &governor);
-    assert_eq!(report.settings[0].outcome, Outcome::Set);
+    assert_eq!(report.settings[0].outcome, Outcome::Applied);
     assert_eq!(
         get(root.path(), &format!("{policy}0/scaling_governor")),
         "schedutil"
@@ -160,7 +160,7 @@ fn the_selected_word_of_a_kernel_list_is_the_value() {
     )]);
     let text = "[[file]]\nname = \"s\"\npath = \"/sys/block/mmcblk?/queue/scheduler\"\nvalue = \"mq-deadline\"\nreason = \"a reason for the test\"\n";
     let report = run(root.path(), &FakeSystem::new(root.path()), &settings(text));
-    assert_eq!(report.settings[0].outcome, Outcome::AlreadySet);
+    assert_eq!(report.settings[0].outcome, Outcome::Unchanged);
 }
 
 #[test]
@@ -193,13 +193,13 @@ fn a_units_limit_is_asked_from_systemd_and_set_until_the_next_boot() {
     let report = run(root.path(), &system, &settings(text));
     assert_eq!(
         report.settings[0].outcome,
-        Outcome::Set,
+        Outcome::Applied,
         "{}",
         report.table()
     );
     assert_eq!(
         run(root.path(), &system, &settings(text)).settings[0].outcome,
-        Outcome::AlreadySet
+        Outcome::Unchanged
     );
     assert_eq!(
         system.commands.borrow().len(),
@@ -232,7 +232,7 @@ fn zram_is_sized_by_memory_and_not_touched_again_when_it_is_right() {
     assert_eq!(plan[0].wanted, "zstd or lz4, 512 MiB, priority 100");
     assert_eq!(
         (plan[0].before.as_deref(), plan[0].outcome),
-        (Some("off"), Outcome::WouldSet)
+        (Some("off"), Outcome::WouldApply)
     );
     provisioner::tuning::zram::set_up(&files, &system, "zstd", 512 << 20, 100).unwrap();
     assert_eq!(get(root.path(), "/sys/block/zram0/disksize"), "536870912");
@@ -243,7 +243,7 @@ fn zram_is_sized_by_memory_and_not_touched_again_when_it_is_right() {
     );
     assert_eq!(
         apply::preview(&machine, &settings(text))[0].outcome,
-        Outcome::AlreadySet
+        Outcome::Unchanged
     );
 }
 
@@ -265,7 +265,7 @@ fn a_journald_value_that_differs_is_set_and_journald_restarted_once() {
     let outcomes: Vec<Outcome> = report.settings.iter().map(|row| row.outcome).collect();
     assert_eq!(
         outcomes,
-        [Outcome::Set, Outcome::Set, Outcome::AlreadySet],
+        [Outcome::Applied, Outcome::Applied, Outcome::Unchanged],
         "{}",
         report.table()
     );
@@ -284,14 +284,14 @@ fn the_table_and_the_json_say_the_same() {
     let report = run(root.path(), &FakeSystem::new(root.path()), &settings(&text));
     let expected = "\
 RESULT         SETTING             WANTED         BEFORE  NOW   NOTE
-set            net.core.somaxconn  at least 4096  128     4096
+applied        net.core.somaxconn  at least 4096  128     4096
 not available  vm.swappiness       100            -       -     no /proc/sys/vm/swappiness
-2 settings: 1 set, 1 not available";
+2 settings: 1 applied, 1 not available";
     assert_eq!(report.table(), expected);
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["ok"], true);
-    assert_eq!(json["settings"][0]["result"], "set");
-    assert_eq!(json["settings"][1]["result"], "not-available");
+    assert_eq!(json["settings"][0]["outcome"], "applied");
+    assert_eq!(json["settings"][1]["outcome"], "not-available");
     assert_eq!(json["settings"][1]["reason"], "a reason again");
 }
 

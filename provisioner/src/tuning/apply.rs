@@ -11,8 +11,8 @@ pub fn preview(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Row> {
         .into_iter()
         .map(|step| {
             let (outcome, note) = match &step.change {
-                Change::None => (Outcome::AlreadySet, String::new()),
-                Change::Write(_) => (Outcome::WouldSet, String::new()),
+                Change::None => (Outcome::Unchanged, String::new()),
+                Change::Write(_) => (Outcome::WouldApply, String::new()),
                 Change::NotAvailable(why) => (Outcome::NotAvailable, why.clone()),
                 Change::Broken(why) => (Outcome::Failed, why.clone()),
             };
@@ -27,7 +27,7 @@ pub fn apply(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Row> {
     let mut journald_rows = Vec::new();
     for step in steps(machine, settings) {
         let row = carry_out(machine, &step);
-        if matches!(step.target, Target::Journald(_)) && row.outcome == Outcome::Set {
+        if matches!(step.target, Target::Journald(_)) && row.outcome == Outcome::Applied {
             journald_rows.push(rows.len());
         }
         rows.push(row);
@@ -55,12 +55,7 @@ fn steps(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Step> {
 fn carry_out(machine: &Machine<'_>, step: &Step) -> Row {
     let value = match &step.change {
         Change::None => {
-            return row(
-                step,
-                step.before.clone(),
-                Outcome::AlreadySet,
-                String::new(),
-            );
+            return row(step, step.before.clone(), Outcome::Unchanged, String::new());
         }
         Change::NotAvailable(why) => return row(step, None, Outcome::NotAvailable, why.clone()),
         Change::Broken(why) => return row(step, None, Outcome::Failed, why.clone()),
@@ -75,7 +70,7 @@ fn carry_out(machine: &Machine<'_>, step: &Step) -> Row {
         .as_deref()
         .is_some_and(|now| normal(now) == normal(value));
     let (outcome, note) = match (written, took) {
-        (Ok(()), true) => (Outcome::Set, String::new()),
+        (Ok(()), true) => (Outcome::Applied, String::new()),
         (Ok(()), false) => (
             Outcome::Failed,
             format!("wrote {value}, but it does not read back"),

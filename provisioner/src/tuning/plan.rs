@@ -39,8 +39,8 @@ impl Target {
     pub fn place(&self) -> String {
         match self {
             Self::File(path) => path.clone(),
-            Self::Unit { unit, property } => format!("{unit}: {property}"),
-            Self::Journald(key) => format!("journald.conf: {key}"),
+            Self::Unit { unit, property } => format!("{unit} {property}"),
+            Self::Journald(_) => "journald.conf".to_owned(),
             Self::Zram { .. } => "/dev/zram0".to_owned(),
         }
     }

@@ -16,7 +16,6 @@ pub struct Row {
     /// What is there now, read back. Absent: nothing, or not readable.
     pub now: Option<String>,
     /// What came of it.
-    #[serde(rename = "result")]
     pub outcome: Outcome,
     /// Why it is not available or failed; empty otherwise.
     pub note: String,
@@ -29,11 +28,11 @@ pub struct Row {
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Written and read back as wanted.
-    Set,
+    Applied,
     /// It was as wanted before.
-    AlreadySet,
+    Unchanged,
     /// A plan only: it would be written.
-    WouldSet,
+    WouldApply,
     /// This machine has no such thing.
     NotAvailable,
     /// The machine has it, and it is not as wanted.
@@ -43,9 +42,9 @@ pub enum Outcome {
 impl Outcome {
     fn words(self) -> &'static str {
         match self {
-            Self::Set => "set",
-            Self::AlreadySet => "already set",
-            Self::WouldSet => "would set",
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::WouldApply => "would apply",
             Self::NotAvailable => "not available",
             Self::Failed => "FAILED",
         }
@@ -111,9 +110,9 @@ impl Report {
     fn summary(&self) -> String {
         let mut parts = Vec::new();
         for outcome in [
-            Outcome::Set,
-            Outcome::AlreadySet,
-            Outcome::WouldSet,
+            Outcome::Applied,
+            Outcome::Unchanged,
+            Outcome::WouldApply,
             Outcome::NotAvailable,
             Outcome::Failed,
         ] {
