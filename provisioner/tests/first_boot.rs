@@ -431,8 +431,8 @@ fn ssh_without_a_key_is_a_problem_and_stays_off() {
 
 #[test]
 fn the_example_file_is_valid_and_asks_for_nothing() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../overlays/perch/usr/share/perch/perch.example.toml");
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/bootfs/perch.example.toml");
     let example = std::fs::read_to_string(example).unwrap();
     let folder = flashed(Some(&example));
     boot(folder.path(), &FakeSystem::new(folder.path()));

@@ -1,0 +1,164 @@
+//! The systemd units that the image brings.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{get, put};
+use provisioner::tuning::file::{Wanted, Wherever, read_folder};
+
+/// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). The two that change the
+/// system are root with few capabilities; imd, which talks to strangers, has none.
+const UNITS: [(&str, u32); 3] = [
+    ("imd.service", 15),
+    ("perch-apply.service", 30),
+    ("perch-firstboot.service", 35),
+];
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn overlay() -> PathBuf {
+    project().join("overlays/perch")
+}
+
+fn unit(name: &str) -> String {
+    get(&overlay(), &format!("/usr/lib/systemd/system/{name}"))
+}
+
+/// `None` where there is no systemd-analyze; the test says so.
+fn systemd_analyze() -> Option<Command> {
+    let found = Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        println!("SKIPPED: no systemd-analyze on this machine");
+    }
+    found.then(|| Command::new("systemd-analyze"))
+}
+
+#[test]
+fn imd_cannot_start_before_apply_has_succeeded() {
+    let text = unit("imd.service");
+    for line in [
+        "Requires=perch-apply.service",
+        "After=perch-apply.service network.target",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+    let apply = unit("perch-apply.service");
+    for line in [
+        "Type=oneshot",
+        "Requires=perch-firstboot.service",
+        "Before=imd.service",
+    ] {
+        assert!(apply.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn units_have_the_limits_that_tuning_wants() {
+    let settings = read_folder(&project().join("configs/tuning")).unwrap();
+    let mut checked = 0;
+    for setting in settings {
+        if let (
+            Wherever::Unit {
+                unit: name,
+                property,
+            },
+            Wanted::Exactly(value),
+        ) = (&setting.place, &setting.wanted)
+        {
+            assert!(
+                unit(name)
+                    .lines()
+                    .any(|line| line == format!("{property}={value}")),
+                "{}",
+                setting.name
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked >= 2);
+}
+
+#[test]
+fn every_unit_of_ours_is_enabled_in_the_image() {
+    let layer = get(&project(), "/configs/layers/perch.toml");
+    for (name, _) in UNITS {
+        assert!(layer.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn units_are_sandboxed() {
+    for (name, most) in UNITS {
+        let Some(mut analyze) = systemd_analyze() else {
+            return;
+        };
+        let path = overlay().join("usr/lib/systemd/system").join(name);
+        let output = analyze
+            .args(["security", "--offline=yes", &format!("--threshold={most}")])
+            .arg(path)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{name}:\n{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+}
+
+#[test]
+fn systemd_finds_no_mistake_in_the_units() {
+    let Some(mut analyze) = systemd_analyze() else {
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    for program in ["imd", "provisioner"] {
+        let path = format!("/usr/bin/{program}");
+        put(root.path(), &path, "#!/bin/sh\n");
+        let place = root.path().join(path.trim_start_matches('/'));
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let ours = root.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&ours).unwrap();
+    std::fs::create_dir_all(root.path().join("usr/lib/systemd")).unwrap();
+    let copied = Command::new("cp")
+        .args(["-a", "/usr/lib/systemd/system"])
+        .arg(root.path().join("usr/lib/systemd"))
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    for (name, _) in UNITS {
+        std::fs::write(ours.join(name), unit(name)).unwrap();
+    }
+    let output = analyze
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(format!("--root={}", root.path().display()))
+        .args(UNITS.map(|(name, _)| name))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The box has systemd 257; a builder's may be older than these keys of version 254, and fail for them.
+    let newer = [
+        "Unknown key 'RestartSteps'",
+        "Unknown key 'RestartMaxDelaySec'",
+    ];
+    let mistakes: Vec<&str> = said
+        .lines()
+        .filter(|line| !newer.iter().any(|key| line.contains(key)))
+        .collect();
+    assert!(mistakes.is_empty(), "{said}");
+}
