@@ -15,12 +15,11 @@ pub fn asked_for(suite: &str) -> bool {
     if !asked {
         // Past the test runner's capture, so that the skip is seen.
         let name = std::thread::current().name().unwrap_or("test").to_owned();
-        writeln!(
-            std::io::stderr(),
-            "skipped {name}: run `ci/test --only {}`",
+        let line = format!(
+            "skipped {name}: run `ci/test --only {}`\n",
             suite.replace('_', "-")
-        )
-        .ok();
+        );
+        std::io::stderr().write_all(line.as_bytes()).ok();
     }
     asked
 }
