@@ -44,9 +44,7 @@ class Client(slixmpp.ClientXMPP):
         self.inbox = asyncio.Queue()
         self.add_event_handler("message", self.inbox.put_nowait)
         self.presences = asyncio.Queue()
-        for event in ("presence_available", "presence_unavailable", "presence_subscribe", "presence_subscribed",
-                      "presence_unsubscribe", "presence_unsubscribed"):
-            self.add_event_handler(event, self.presences.put_nowait)
+        self.add_event_handler("presence", self.presences.put_nowait)
 
     @property
     def address(self):
@@ -64,16 +62,18 @@ class Client(slixmpp.ClientXMPP):
                 else:
                     started.set_result(result)
 
+        def settle_lost(why):
+            settle(Refused(f"certificate not trusted: {why}") if isinstance(why, ssl.SSLError)
+                   else ConnectionError(f"disconnected: {why}"))
+
         handlers = {
             "session_start": lambda _: settle("started"),
             "session_resumed": lambda _: settle("resumed"),
             "failed_auth": lambda said: settle(Refused(f"login refused: {said}")),
             "failed_all_auth": lambda _: settle(Refused("no login method was accepted")),
             "ssl_invalid_chain": lambda error: settle(Refused(f"certificate not trusted: {error}")),
-            "connection_failed": lambda error: settle(
-                Refused(f"certificate not trusted: {error}") if isinstance(error, ssl.SSLError)
-                else ConnectionError(str(error))),
-            "disconnected": lambda why: settle(ConnectionError(f"disconnected: {why}")),
+            "connection_failed": settle_lost,
+            "disconnected": settle_lost,
         }
         for event, handler in handlers.items():
             self.add_event_handler(event, handler)
@@ -117,7 +117,7 @@ class Client(slixmpp.ClientXMPP):
 
     async def expect_no_message(self):
         """Nothing with a body has arrived by the time the server has answered a ping that was sent after it."""
-        await self["xep_0199"].send_ping(self.boundjid.host, timeout=DEADLINE)
+        await self.plugin["xep_0199"].send_ping(self.boundjid.host, timeout=DEADLINE)
         while not self.inbox.empty():
             message = self.inbox.get_nowait()
             check(not message["body"], f"{self.boundjid} received {message['body']!r}, nothing was expected")
@@ -132,7 +132,7 @@ class Client(slixmpp.ClientXMPP):
     async def archive(self, **query):
         """The messages of one whole archive query, paged by `rsm`'s `max`: [(archive id, from, body)]."""
         found = []
-        async for page in self["xep_0313"].iterate(**query):
+        async for page in self.plugin["xep_0313"].iterate(**query):
             result = page["mam_result"]
             message = result["forwarded"]["stanza"]
             if message["body"]:
@@ -153,9 +153,10 @@ async def become_contacts(one, other):
 
 
 async def subscription(client, contact):
-    """What the server's roster says now."""
-    iq = await client.get_roster(timeout=DEADLINE)
-    items = iq["roster"]["items"]
+    """What the server's roster says now: the whole of it, whatever version the library has."""
+    query = client.make_iq_get()
+    query.enable("roster")
+    items = (await query.send(timeout=DEADLINE))["roster"]["items"]
     return items[slixmpp.JID(contact)]["subscription"] if slixmpp.JID(contact) in items else None
 
 
