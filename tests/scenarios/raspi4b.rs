@@ -9,6 +9,7 @@ use perch_tests::clients::{Server, converse};
 use perch_tests::guest;
 use perch_tests::lab::{Lab, asked_for};
 use perch_tests::qemu::Board;
+use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
 use serde_json::json;
 
@@ -26,8 +27,8 @@ fn a_flashed_card_boots_is_tuned_and_carries_a_chat_over_a_reset() -> Result<()>
     vm.wait_ready()?;
     lab.note("booted, no unit failed");
     guest::assert_board(&vm, Board::Raspi4b)?;
-    guest::assert_tuned(&vm)?;
-    guest::assert_tuned_before_imd(&vm)?;
+    tuning::assert_tuned(&vm)?;
+    tuning::assert_tuned_before_imd(&vm)?;
     guest::assert_layout(&vm)?;
     lab.note("the tuning values are the wanted ones, set before imd started");
 
@@ -42,7 +43,7 @@ fn a_flashed_card_boots_is_tuned_and_carries_a_chat_over_a_reset() -> Result<()>
     guest::wait_for_another_boot(&vm, &before)?;
     vm.wait_ready()?;
     lab.note("reset, booted again, no unit failed");
-    guest::assert_tuned_before_imd(&vm)?;
+    tuning::assert_tuned_before_imd(&vm)?;
     converse(&lab, "box_chat.py", "again", &server, &passwords)?;
     lab.note("the clients found everything again");
     vm.passed();

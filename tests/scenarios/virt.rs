@@ -10,6 +10,7 @@ use perch_tests::clients::{Server, converse};
 use perch_tests::guest;
 use perch_tests::lab::{Lab, asked_for};
 use perch_tests::qemu::Board;
+use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use serde_json::json;
@@ -35,8 +36,8 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     vm.wait_ready()?;
     guest::assert_board(&vm, Board::Virt)?;
     guest::assert_layout(&vm)?;
-    guest::assert_tuned(&vm)?;
-    guest::assert_tuned_before_imd(&vm)?;
+    tuning::assert_tuned(&vm)?;
+    tuning::assert_tuned_before_imd(&vm)?;
     vm.power_off()?;
     lab.passed();
     Ok(())

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
-
 use crate::qemu::Board;
 use crate::vm::Vm;
 use crate::wait::wait_until;
+use anyhow::{Context, Result, ensure};
 
 /// The configuration that the provisioner renders for `imd`.
 const IMD_CONFIG: &str = "/etc/perch/imd.toml";
@@ -107,98 +105,6 @@ pub fn assert_layout(vm: &Vm) -> Result<()> {
     ensure!(
         size > 2000,
         "the data partition has {size} MiB on a card of 4 GiB: it has not grown"
-    );
-    Ok(())
-}
-
-/// Each wanted tuning value is set, or is a named thing that this machine lacks; the kernel is asked again.
-///
-/// # Errors
-///
-/// The values that are otherwise.
-pub fn assert_tuned(vm: &Vm) -> Result<()> {
-    let report: Value =
-        serde_json::from_str(&vm.run("cat /run/perch/apply.json")?).context("read apply.json")?;
-    let settings = report["settings"]
-        .as_array()
-        .context("apply.json has no list of settings")?;
-    let mut checked = 0;
-    for setting in settings {
-        let text = |key: &str| setting[key].as_str().unwrap_or_default();
-        let (name, outcome) = (text("name"), text("outcome"));
-        match outcome {
-            "applied" | "unchanged" => {}
-            "not-available" => continue,
-            other => bail!("{name} is {other}: {setting}"),
-        }
-        if let Some(path) = setting["place"]
-            .as_str()
-            .filter(|place| place.starts_with("/proc/sys/"))
-        {
-            let now = vm.run(&format!("cat {path}"))?;
-            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            ensure!(
-                is_wanted(&words(&now), text("wanted")),
-                "{name} is {now}, not {}",
-                text("wanted")
-            );
-            checked += 1;
-        }
-    }
-    ensure!(
-        checked >= 5,
-        "only {checked} kernel values were compared: {report}"
-    );
-    Ok(())
-}
-
-/// Whether a kernel value is what the report says is wanted: the same words, or a number of at least so much.
-fn is_wanted(now: &str, wanted: &str) -> bool {
-    match wanted.strip_prefix("at least ") {
-        Some(least) => match (now.parse::<u64>(), least.parse::<u64>()) {
-            (Ok(now), Ok(least)) => now >= least,
-            _ => false,
-        },
-        None => now == wanted,
-    }
-}
-
-/// By the journal's order: the provisioner had finished before the first word of `imd`.
-///
-/// # Errors
-///
-/// It had not.
-pub fn assert_tuned_before_imd(vm: &Vm) -> Result<()> {
-    let stamp = |unit: &str, property: &str| -> Result<u64> {
-        let text = vm.run(&format!("systemctl show -P {property} {unit}"))?;
-        text.trim()
-            .parse()
-            .with_context(|| format!("{property} of {unit} is {text:?}"))
-    };
-    let applied = stamp("perch-apply.service", "ExecMainExitTimestampMonotonic")?;
-    let started = stamp("imd.service", "ExecMainStartTimestampMonotonic")?;
-    ensure!(
-        applied > 0 && applied <= started,
-        "applied at {applied} µs, imd started at {started} µs"
-    );
-    let journal =
-        vm.run("journalctl -b --no-pager -o json -u perch-apply.service -u imd.service")?;
-    let units: Vec<String> = journal
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|entry| entry["_SYSTEMD_UNIT"].as_str().map(str::to_owned))
-        .collect();
-    let last_apply = units
-        .iter()
-        .rposition(|unit| unit == "perch-apply.service")
-        .context("the journal has no table of settings")?;
-    let first_imd = units
-        .iter()
-        .position(|unit| unit == "imd.service")
-        .context("the journal has nothing from imd")?;
-    ensure!(
-        last_apply < first_imd,
-        "imd spoke before the settings were applied"
     );
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! - [`box_settings`]: the `perch.toml` of a test.
 //! - [`card`]: an image file as a user would flash it, and the files on its partitions.
 //! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
-//! - [`guest`]: what the scenarios ask a booted box.
+//! - [`guest`], [`tuning`]: what the scenarios ask a booted box.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
 //! - [`clients`]: slixmpp from PyPI, driven by the scripts in `tests/clients/`.
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
@@ -22,6 +22,7 @@ pub mod host_imd;
 pub mod lab;
 pub mod qemu;
 pub mod qmp;
+pub mod tuning;
 pub mod vm;
 pub mod wait;
 pub mod xmpp;

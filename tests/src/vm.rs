@@ -26,6 +26,8 @@ pub struct Vm {
     card: Card,
     qemu: Child,
     monitor: PathBuf,
+    /// Removed with the machine.
+    _socket_folder: tempfile::TempDir,
     key: PathBuf,
     logs: PathBuf,
     evidence_wanted: bool,
@@ -69,8 +71,9 @@ impl Vm {
     /// QEMU is missing, or the card lacks its boot files.
     pub fn start(lab: &Lab, board: Board, card: &Card, key: &SshKey) -> Result<Self> {
         let ports = Ports::free()?;
-        let monitor = lab.work.join("monitor");
-        fs::remove_file(&monitor).ok();
+        // A socket's path may have 107 bytes: a clone in a deep folder has none to spare.
+        let socket_folder = tempfile::tempdir().context("make a folder for QEMU's monitor")?;
+        let monitor = socket_folder.path().join("monitor");
         let mut command = qemu::command(board, card, ports, &lab.work, &lab.logs, &monitor)?;
         let complaints = fs::File::create(lab.logs.join("qemu.log")).context("make qemu.log")?;
         let qemu = command
@@ -85,6 +88,7 @@ impl Vm {
             card: card.clone(),
             qemu,
             monitor,
+            _socket_folder: socket_folder,
             key: key.file.clone(),
             logs: lab.logs.clone(),
             evidence_wanted: true,
