@@ -1,1 +1,20 @@
-//! See the crate's description in docs/architecture.md.
+//! `imd`, an XMPP server for one box.
+//!
+//! A stanza's way, in one direction: [`listen`] accepts a connection; [`stream`] frames it, negotiates and
+//! authenticates ([`sasl`]); [`session`] is the logged-in client, its `from` stamped once; [`route`] decides who
+//! gets a stanza; [`feature`] answers and keeps what the protocol's extensions ask for; the store
+//! (`imd-store`) puts it on the disk. Everything shared is in [`server::Server`]; settings in [`config`].
+//!
+//! A stanza is acknowledged (XEP-0198) only when its commit has been synced. Every queue is bounded.
+
+pub mod cli;
+pub mod config;
+pub mod feature;
+pub mod listen;
+mod notify;
+pub mod route;
+pub mod sasl;
+pub mod server;
+pub mod session;
+pub mod shutdown;
+pub mod stream;

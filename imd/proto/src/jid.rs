@@ -258,6 +258,16 @@ fn prepare_resource(text: &str) -> Result<Cow<'_, str>, JidError> {
     )
 }
 
+/// Prepare a password (SASLprep, RFC 4013), so that it is the same bytes from every keyboard.
+///
+/// # Errors
+/// When it has a forbidden character.
+pub fn prepare_password(text: &str) -> Result<String, JidError> {
+    stringprep::saslprep(text)
+        .map(Cow::into_owned)
+        .map_err(|_| JidError::Invalid("password"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

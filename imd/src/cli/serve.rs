@@ -1,0 +1,122 @@
+//! `imd serve`: start, run, shut down.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::server::Server;
+use crate::shutdown::Shutdown;
+use crate::{listen, notify};
+
+/// How long clients have to take their goodbye.
+const DRAIN: Duration = Duration::from_secs(8);
+
+pub(super) fn command(file: &Path) -> Result<ExitCode> {
+    init_log();
+    let config = match super::settings(file) {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(async {
+        let shutdown = Shutdown::default();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let asked = shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            asked.request();
+        });
+        serve(config, shutdown, |_| {}).await
+    });
+    // Whoever is left after the deadline is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Log to standard error, which systemd takes to the journal. `IMD_LOG` chooses what, as in `imd=debug`.
+pub(crate) fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("IMD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false);
+    // The journal has its own time stamps. A second call, as in tests, changes nothing.
+    let _ = if journal {
+        log.without_time().try_init()
+    } else {
+        log.try_init()
+    };
+}
+
+/// Serve until shutdown is asked for. `ready` is called with the listening addresses once clients can connect.
+///
+/// # Errors
+/// When the certificate, the database or an address cannot be used; each error names its file or address.
+pub async fn serve(
+    config: Config,
+    shutdown: Shutdown,
+    ready: impl FnOnce(&[(std::net::SocketAddr, bool)]),
+) -> Result<()> {
+    let files = listen::files::raise_limit().context("cannot raise the limit of open files")?;
+    let acceptors = listen::tls::acceptors(&config.tls)?;
+    let opening = config.clone();
+    let store = tokio::task::spawn_blocking(move || super::open_store(&opening, true)).await??;
+    let store = Arc::new(store);
+    let server = Server::new(config, store, shutdown)?;
+    let bound = listen::bind(&server.config.listen)?;
+    let addresses = bound.addresses()?;
+    for (address, direct) in &addresses {
+        let way = if *direct { "direct TLS" } else { "STARTTLS" };
+        tracing::info!(%address, way, "listening for clients");
+    }
+    tracing::info!(domain = %server.config.domain, open_files = files, "ready");
+    notify::ready(&format!(
+        "{}: ready, up to {files} open files",
+        server.config.domain
+    ));
+    ready(&addresses);
+    let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
+    let mut listening = tokio::spawn(listen::run(Arc::clone(&server), acceptors, bound));
+    server.shutdown.requested().await;
+    notify::stopping();
+    tracing::info!(sessions = server.directory.len(), "shutting down");
+    if tokio::time::timeout(DRAIN, &mut listening).await.is_err() {
+        tracing::warn!(
+            sessions = server.directory.len(),
+            "some clients did not take their goodbye in time"
+        );
+    }
+    heart.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tell systemd that the runtime still turns, and how many are online.
+async fn heartbeat(server: Arc<Server>) {
+    let interval = notify::watchdog_interval().unwrap_or(Duration::from_secs(60));
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        notify::alive();
+        notify::status(&format!(
+            "{}: {} sessions",
+            server.config.domain,
+            server.directory.len()
+        ));
+    }
+}

@@ -1,0 +1,123 @@
+//! The daemon's settings: read from one TOML file, checked as a whole, then never changed.
+//!
+//! Every key is documented on its field; `configs/imd.example.toml` shows them with their defaults.
+
+mod file;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use file::{parse, read};
+
+/// Everything `imd serve` is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The XMPP domain: what stands after `@` in everybody's address.
+    pub domain: String,
+    /// Where the database and uploads are kept.
+    pub data_dir: PathBuf,
+    /// The certificate and its key.
+    pub tls: TlsFiles,
+    /// Where connections are taken.
+    pub listen: Listen,
+    /// Bounds.
+    pub limits: Limits,
+    /// The message archive.
+    pub archive: ArchiveSettings,
+}
+
+/// Certificate files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// PEM file: the server's certificate, then those that signed it.
+    pub certificate: PathBuf,
+    /// PEM file: the certificate's private key.
+    pub key: PathBuf,
+}
+
+/// Listening addresses. An empty list turns a listener off.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Clients, TCP with STARTTLS (RFC 6120 §5).
+    pub starttls: Vec<SocketAddr>,
+    /// Clients, TLS from the first byte (XEP-0368).
+    pub direct_tls: Vec<SocketAddr>,
+}
+
+/// Message archive (XEP-0313).
+#[derive(Debug, Clone)]
+pub struct ArchiveSettings {
+    /// Whether messages are archived at all.
+    pub enabled: bool,
+    /// Whether the archive can be searched for words. Costs about as much disk again as the texts.
+    pub search: bool,
+    /// How long messages are kept; absent means for ever.
+    pub retention: Option<Duration>,
+}
+
+/// Bounds on what one peer may make the daemon hold or do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one stanza of a logged-in client.
+    pub stanza_bytes: usize,
+    /// Bytes of one element before login.
+    pub login_stanza_bytes: usize,
+    /// Elements inside one another in a stanza.
+    pub stanza_depth: usize,
+    /// Time from the connection to the bound resource.
+    pub login_timeout: Duration,
+    /// Failed logins on one connection before it is closed.
+    pub login_attempts: u32,
+    /// Connections from one address; loopback is exempt.
+    pub connections_per_address: u32,
+    /// Connections that have not logged in yet, from all addresses.
+    pub connections_before_login: u32,
+    /// Sessions of one account.
+    pub sessions_per_account: usize,
+    /// Bytes that wait for one client before it counts as stuck.
+    pub outbound_bytes: usize,
+    /// How long one write may make no progress before the connection counts as broken.
+    pub write_timeout: Duration,
+    /// Silence after which a client is asked for a sign of life; it then has a minute.
+    pub idle_timeout: Duration,
+    /// How long a broken session waits to be resumed (XEP-0198).
+    pub resume_timeout: Duration,
+    /// Contacts in a roster.
+    pub roster_items: u32,
+    /// Subscription requests that wait for one account.
+    pub subscription_requests: u32,
+    /// Messages that wait for one offline account.
+    pub offline_messages: u32,
+    /// Addresses one account may block.
+    pub blocked: u32,
+    /// Elements of private storage (XEP-0049) and bytes of each kept document.
+    pub private_elements: u32,
+    /// Archived messages in one answer (XEP-0313).
+    pub archive_page: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stanza_bytes: 256 * 1024,
+            login_stanza_bytes: 16 * 1024,
+            stanza_depth: 64,
+            login_timeout: Duration::from_secs(30),
+            login_attempts: 5,
+            connections_per_address: 500,
+            connections_before_login: 2000,
+            sessions_per_account: 32,
+            outbound_bytes: 4 * 1024 * 1024,
+            write_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            resume_timeout: Duration::from_secs(600),
+            roster_items: 5000,
+            subscription_requests: 200,
+            offline_messages: 1000,
+            blocked: 1000,
+            private_elements: 100,
+            archive_page: 250,
+        }
+    }
+}

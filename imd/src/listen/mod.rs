@@ -1,0 +1,7 @@
+//! Accepting connections: addresses, permits, TLS.
+
+pub mod files;
+mod tcp;
+pub mod tls;
+
+pub use tcp::{Bound, bind, run};

@@ -1,0 +1,213 @@
+//! TCP listeners for clients.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use imd_proto::xml::Limits;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::tls::Acceptors;
+use crate::config::Listen;
+use crate::server::Server;
+use crate::stream::{c2s, tcp::Tcp};
+
+/// Connections that may wait to be accepted: a whole school comes back at once after a power cut.
+const BACKLOG: u32 = 4096;
+/// How long accepting pauses when the system has no more files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sockets that listen.
+pub struct Bound {
+    listeners: Vec<(TcpListener, bool)>,
+}
+
+impl Bound {
+    /// The addresses and whether TLS begins at once.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
+        self.listeners
+            .iter()
+            .map(|(listener, direct)| Ok((listener.local_addr()?, *direct)))
+            .collect()
+    }
+}
+
+/// Bind all addresses.
+///
+/// # Errors
+/// Names the address that is not free or not ours.
+pub fn bind(listen: &Listen) -> anyhow::Result<Bound> {
+    let all = listen
+        .starttls
+        .iter()
+        .map(|a| (a, false))
+        .chain(listen.direct_tls.iter().map(|a| (a, true)));
+    let listeners = all
+        .map(|(address, direct)| {
+            let listener = bind_one(*address)
+                .map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))?;
+            Ok((listener, direct))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Bound { listeners })
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+struct Door {
+    server: Arc<Server>,
+    acceptors: Acceptors,
+    before_login: Arc<Semaphore>,
+    per_address: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// Accept until shutdown, then wait until every connection has ended.
+pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound) {
+    let door = Arc::new(Door {
+        before_login: Arc::new(Semaphore::new(
+            server.config.limits.connections_before_login as usize,
+        )),
+        per_address: Arc::default(),
+        acceptors,
+        server: Arc::clone(&server),
+    });
+    let mut accepting = JoinSet::new();
+    for (listener, direct) in bound.listeners {
+        accepting.spawn(accept(Arc::clone(&door), listener, direct));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+async fn accept(door: Arc<Door>, listener: TcpListener, direct: bool) {
+    let mut connections = JoinSet::new();
+    loop {
+        // Whoever has not logged in holds a permit: beyond that, newcomers wait in the kernel's queue.
+        let permit = tokio::select! {
+            permit = Arc::clone(&door.before_login).acquire_owned() => permit,
+            () = door.server.shutdown.requested() => break,
+        };
+        let Ok(permit) = permit else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = door.server.shutdown.requested() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Some(count) = Counted::enter(&door, peer.ip()) {
+                    connections.spawn(connection(
+                        Arc::clone(&door),
+                        stream,
+                        peer.ip(),
+                        direct,
+                        permit,
+                        count,
+                    ));
+                } else {
+                    tracing::info!(peer = %peer.ip(), "too many connections from one address");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(
+    door: Arc<Door>,
+    stream: TcpStream,
+    peer: IpAddr,
+    direct: bool,
+    permit: OwnedSemaphorePermit,
+    _count: Counted,
+) {
+    // A small message must not wait for a second one.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection lost at once");
+        return;
+    }
+    let limits = &door.server.config.limits;
+    let before = Limits {
+        stanza_bytes: limits.login_stanza_bytes,
+        depth: limits.stanza_depth,
+        ..Limits::default()
+    };
+    let after = Limits {
+        stanza_bytes: limits.stanza_bytes,
+        depth: limits.stanza_depth,
+        ..Limits::default()
+    };
+    let transport = if direct {
+        let handshake = door.acceptors.direct.accept(stream);
+        match tokio::time::timeout(limits.login_timeout, handshake).await {
+            Ok(Ok(stream)) => Tcp::tls(stream, peer, door.acceptors.direct.clone(), before, after),
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    } else {
+        Tcp::plain(stream, peer, door.acceptors.starttls.clone(), before, after)
+    };
+    c2s::serve(Arc::clone(&door.server), transport, permit).await;
+}
+
+/// One of the connections from an address, until dropped.
+struct Counted {
+    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    address: Option<IpAddr>,
+}
+
+impl Counted {
+    fn enter(door: &Door, address: IpAddr) -> Option<Self> {
+        let counts = Arc::clone(&door.per_address);
+        if address.to_canonical().is_loopback() {
+            return Some(Self {
+                counts,
+                address: None,
+            });
+        }
+        let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = map.entry(address).or_default();
+        if *count >= door.server.config.limits.connections_per_address {
+            return None;
+        }
+        *count += 1;
+        drop(map);
+        Some(Self {
+            counts,
+            address: Some(address),
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut map = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = map.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                map.remove(&address);
+            }
+        }
+    }
+}

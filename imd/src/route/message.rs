@@ -1,0 +1,241 @@
+//! Messages: archived, delivered, copied, kept for later, in that order (RFC 6121 §8.5).
+
+use std::sync::Arc;
+
+use imd_proto::{Condition, Element, Jid, Kind, MessageType, Stanza, StanzaError, ns, xml};
+use imd_store::{Commit, OfflineEntry, Write, now_millis};
+
+use super::{blocked, decide};
+use crate::feature::{archive, carbons};
+use crate::server::Server;
+use crate::session::Session;
+
+/// A message to an account of this server, or to the server itself.
+pub(super) async fn local(
+    server: &Arc<Server>,
+    stanza: Stanza,
+    session: Option<&Arc<Session>>,
+    to: &Jid,
+) -> Option<Commit> {
+    let Some(user) = to.local() else {
+        // The server reads no mail.
+        server
+            .bounce(&stanza, &StanzaError::new(Condition::ServiceUnavailable))
+            .await;
+        return None;
+    };
+    if blocked::refuses_outgoing(server, &stanza, to).await {
+        return None;
+    }
+    let mut writes = Vec::new();
+    sent_copies(server, &stanza, session, to, &mut writes);
+    if !blocked::refuses_incoming(server, &stanza, user).await {
+        deliver(server, &stanza, to, user, &mut writes).await;
+    }
+    commit(server, writes).await
+}
+
+/// A message from a local session to another domain.
+pub(super) async fn outgoing(
+    server: &Arc<Server>,
+    stanza: Stanza,
+    session: Option<&Arc<Session>>,
+    to: &Jid,
+) -> Option<Commit> {
+    let mut writes = Vec::new();
+    sent_copies(server, &stanza, session, to, &mut writes);
+    let own = commit(server, writes).await;
+    let theirs = super::away(server, stanza, to).await;
+    match (own, theirs) {
+        (Some(own), Some(theirs)) => Some(both(own, theirs)),
+        (own, theirs) => own.or(theirs),
+    }
+}
+
+/// A commit that resolves when both have.
+fn both(one: Commit, other: Commit) -> Commit {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let outcome = one.await.and(other.await);
+        // The session that waited may be gone.
+        let _ = sender.send(outcome);
+    });
+    Commit::waiting(
+        receiver,
+        imd_store::StoreError::Closed {
+            path: Default::default(),
+        },
+    )
+}
+
+async fn commit(server: &Server, writes: Vec<Write>) -> Option<Commit> {
+    if writes.is_empty() {
+        None
+    } else {
+        Some(server.store.append(writes).await)
+    }
+}
+
+/// What the sender's side gets: an entry in its archive and copies for its other sessions.
+fn sent_copies(
+    server: &Arc<Server>,
+    stanza: &Stanza,
+    session: Option<&Arc<Session>>,
+    to: &Jid,
+    writes: &mut Vec<Write>,
+) {
+    let Some(session) = session else { return };
+    // A message to oneself is in the archive once (XEP-0313 §4.1.1 lets a server choose).
+    let id = if to.same_bare(&session.jid) {
+        None
+    } else {
+        archive::entry(server, &session.user, stanza, to, now_millis()).map(|entry| {
+            let id = entry.id;
+            writes.push(Write::Archive(entry));
+            id
+        })
+    };
+    if carbons::eligible(stanza) && !to.same_bare(&session.jid) {
+        let mut copy = stanza.element.clone();
+        archive::mark(&mut copy, &session.jid.to_bare(), id);
+        for other in server.directory.sessions(&session.user) {
+            if other.id != session.id && other.state().carbons {
+                other.send(&carbons::wrap("sent", &copy, &other.jid));
+            }
+        }
+    }
+}
+
+async fn deliver(
+    server: &Arc<Server>,
+    stanza: &Stanza,
+    to: &Jid,
+    user: &str,
+    writes: &mut Vec<Write>,
+) {
+    let sessions = server.directory.sessions(user);
+    let kind = stanza.message_type();
+    let views: Vec<_> = sessions.iter().map(|session| view(session, to)).collect();
+    let storable = archive::may_store(stanza);
+    let decision = decide::decide(
+        kind,
+        !to.is_bare(),
+        &views,
+        carbons::eligible(stanza),
+        storable,
+    );
+    if sessions.is_empty() && !exists(server, user).await {
+        return server
+            .bounce(stanza, &StanzaError::new(Condition::ServiceUnavailable))
+            .await;
+    }
+    if let Some(condition) = decision.error {
+        return server.bounce(stanza, &condition.into()).await;
+    }
+    let now = now_millis();
+    let entry = archive::entry(server, user, stanza, &stanza.from, now);
+    let mut element = stanza.element.clone();
+    archive::mark(&mut element, &to.to_bare(), entry.as_ref().map(|e| e.id));
+    let xml: Arc<str> = element.to_xml_in(ns::CLIENT).into();
+    for at in decision.deliver {
+        sessions[at].send_xml(Arc::clone(&xml));
+    }
+    for at in decision.carbons {
+        sessions[at].send(&carbons::wrap("received", &element, &sessions[at].jid));
+    }
+    if decision.offline && server.config.limits.offline_messages > 0 {
+        writes.push(Write::Offline(OfflineEntry {
+            user: user.to_owned(),
+            stamp: now,
+            stanza: element.to_xml(),
+            max: server.config.limits.offline_messages,
+        }));
+    }
+    writes.extend(entry.map(Write::Archive));
+}
+
+fn view(session: &Session, to: &Jid) -> decide::View {
+    let state = session.state();
+    decide::View {
+        priority: state.presence.as_ref().map(|p| p.priority),
+        addressed: session.jid == *to,
+        carbons: state.carbons,
+    }
+}
+
+async fn exists(server: &Server, user: &str) -> bool {
+    match server.store.account(user).await {
+        Ok(account) => account.is_some(),
+        Err(error) => {
+            tracing::warn!(user, %error, "cannot look an account up");
+            true
+        }
+    }
+}
+
+/// A session has ended and left stanzas that its client never acknowledged: keep messages for the next
+/// login, and tell those who asked something that there is no answer (XEP-0198 §4).
+pub async fn requeue(server: &Arc<Server>, session: &Session, left: Vec<Arc<str>>) {
+    let others = server
+        .directory
+        .sessions(&session.user)
+        .iter()
+        .any(|s| s.presence().is_some_and(|p| p.priority >= 0));
+    let mut writes = Vec::new();
+    for xml in left {
+        let Some(stanza) = reread(&xml) else { continue };
+        match stanza.kind {
+            Kind::Iq => {
+                server
+                    .bounce(&stanza, &StanzaError::new(Condition::RecipientUnavailable))
+                    .await
+            }
+            Kind::Presence => {}
+            Kind::Message => {
+                let personal = matches!(
+                    stanza.message_type(),
+                    MessageType::Chat | MessageType::Normal
+                );
+                // Where others are online, they had their own copies.
+                if personal
+                    && !others
+                    && carbons::unwrap(&stanza.element).is_none()
+                    && archive::may_store(&stanza)
+                {
+                    writes.push(Write::Offline(OfflineEntry {
+                        user: session.user.to_string(),
+                        stamp: now_millis(),
+                        stanza: stanza.element.to_xml(),
+                        max: server.config.limits.offline_messages,
+                    }));
+                }
+            }
+        }
+    }
+    for write in writes {
+        // One by one: a full queue must not take those that still fit with it.
+        if let Err(error) = server.store.append(vec![write]).await.await {
+            tracing::warn!(user = %session.user, %error, "cannot keep an unacknowledged message");
+        }
+    }
+}
+
+fn reread(xml: &str) -> Option<Stanza> {
+    let element = read_client_xml(xml)?;
+    let kind = Kind::of(&element)?;
+    let from: Jid = element.attr("from")?.parse().ok()?;
+    Stanza::stamp(kind, element, from).ok()
+}
+
+/// Read a stanza that was serialised for a stream of clients.
+#[must_use]
+pub fn read_client_xml(xml: &str) -> Option<Element> {
+    let name_end = xml.find(|c: char| c.is_whitespace() || c == '/' || c == '>')?;
+    let (start, rest) = xml.split_at(name_end);
+    let limits = xml::Limits {
+        stanza_bytes: usize::MAX,
+        depth: 1000,
+        elements: usize::MAX,
+    };
+    xml::parse_document(&format!("{start} xmlns='{}'{rest}", ns::CLIENT), limits).ok()
+}

@@ -1,0 +1,150 @@
+//! The parts that every session shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use imd_proto::{Jid, Stanza, StanzaError};
+use imd_store::Store;
+use ring::rand::SecureRandom as _;
+
+use crate::config::Config;
+use crate::feature::{Registry, Service};
+use crate::route::blocked::BlockLists;
+use crate::route::directory::Directory;
+use crate::session::resumable::Resumable;
+use crate::shutdown::Shutdown;
+
+/// Configuration, store, who is online, and the features: one value, shared by all tasks.
+pub struct Server {
+    /// The settings.
+    pub config: Config,
+    /// The domain as an address.
+    pub domain: Jid,
+    /// Everything that outlives the process.
+    pub store: Arc<dyn Store>,
+    /// Who is online.
+    pub directory: Directory,
+    /// What the server can do, by namespace.
+    pub features: Registry,
+    /// Sessions that can be resumed, by id.
+    pub resumable: Resumable,
+    /// Block lists of accounts in use.
+    pub blocked: BlockLists,
+    /// Asks every task to end.
+    pub shutdown: Shutdown,
+    /// When the daemon started.
+    pub started: Instant,
+    /// Random bytes.
+    pub random: ring::rand::SystemRandom,
+    /// Makes salts for accounts that do not exist, so that they cannot be told from those that do.
+    pub decoy_key: ring::hmac::Key,
+    /// Services on their own domains, such as rooms.
+    services: RwLock<HashMap<String, Arc<dyn Service>>>,
+}
+
+impl Server {
+    /// A server over an open store.
+    ///
+    /// # Errors
+    /// When the system has no random numbers or the domain is no address.
+    pub fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Arc<Self>> {
+        let domain: Jid = config.domain.parse()?;
+        let random = ring::rand::SystemRandom::new();
+        let mut seed = [0; 32];
+        random
+            .fill(&mut seed)
+            .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
+        Ok(Arc::new(Self {
+            domain,
+            store,
+            directory: Directory::default(),
+            features: Registry::new(crate::feature::all()),
+            resumable: Resumable::default(),
+            blocked: BlockLists::default(),
+            shutdown,
+            started: Instant::now(),
+            random,
+            decoy_key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seed),
+            services: RwLock::default(),
+            config,
+        }))
+    }
+
+    /// Random bytes as text of 2 × `N` hexadecimal digits, unguessable.
+    #[must_use]
+    pub fn random_id<const N: usize>(&self) -> String {
+        let mut bytes = [0; N];
+        // The generator answered at the start; the system call behind it does not fail after that.
+        let _ = self.random.fill(&mut bytes);
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Whether an address belongs to an account of this server.
+    #[must_use]
+    pub fn is_local_account(&self, jid: &Jid) -> bool {
+        jid.local().is_some() && jid.domain() == self.config.domain
+    }
+
+    /// The bare address of a local account.
+    #[must_use]
+    pub fn account_jid(&self, user: &str) -> Jid {
+        // A username is a prepared localpart, so this does not fail; the domain stands in where it would.
+        Jid::new(Some(user), &self.config.domain, None).unwrap_or_else(|_| self.domain.clone())
+    }
+
+    /// Give a domain below this server's to a service.
+    pub fn add_service(&self, domain: impl Into<String>, service: Arc<dyn Service>) {
+        self.services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(domain.into(), service);
+    }
+
+    /// Take a domain back from its service.
+    pub fn remove_service(&self, domain: &str) {
+        self.services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(domain);
+    }
+
+    /// The service that has a domain.
+    #[must_use]
+    pub fn service(&self, domain: &str) -> Option<Arc<dyn Service>> {
+        self.services
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(domain)
+            .cloned()
+    }
+
+    /// The domains of all services, in order.
+    #[must_use]
+    pub fn service_domains(&self) -> Vec<String> {
+        let mut domains: Vec<_> = self
+            .services
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect();
+        domains.sort();
+        domains
+    }
+
+    /// Send an error back to whoever sent a stanza, unless it is one itself or wants no answer (RFC 6120 §8.3.1).
+    pub async fn bounce(self: &Arc<Self>, stanza: &Stanza, error: &StanzaError) {
+        if stanza.is_error() || (stanza.kind == imd_proto::Kind::Iq && !stanza.is_request()) {
+            return;
+        }
+        let from = stanza.to.clone().unwrap_or_else(|| stanza.from.to_bare());
+        if let Ok(reply) = Stanza::stamp(stanza.kind, stanza.error(error), from) {
+            Box::pin(crate::route::answer(self, reply)).await;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! How a session ends, and how it waits to be resumed.
+
+use std::sync::Arc;
+
+use super::{Attached, Session};
+use crate::route;
+use crate::server::Server;
+
+/// End a session: contacts see it go, features hear of it, and what its client did not get is kept or answered.
+/// Does nothing when it has ended before.
+pub async fn end(server: &Arc<Server>, session: &Arc<Session>) {
+    if !session.mark_ended() {
+        return;
+    }
+    if let Some(id) = session.management().and_then(|m| m.resume_id) {
+        server.resumable.leave(&id);
+    }
+    server.directory.leave(session);
+    route::presence::ended(server, session).await;
+    for feature in server.features.iter() {
+        feature.ended(server, session).await;
+    }
+    let left = session.outbound.close();
+    Box::pin(route::requeue(server, session, left)).await;
+    tracing::info!(jid = %session.jid, "session ends");
+}
+
+/// The connection is gone and the client may come back: wait for it, then end the session.
+pub fn detach(server: &Arc<Server>, attached: Attached) {
+    let server = Arc::clone(server);
+    let session = Arc::clone(&attached.session);
+    let attachment = session.attachments();
+    drop(attached);
+    tracing::info!(jid = %session.jid, "connection lost, the session waits to be resumed");
+    tokio::spawn(async move {
+        let deadline = tokio::time::Instant::now() + server.config.limits.resume_timeout;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => break,
+                () = session.outbound.changed() => {
+                    if session.attachments() != attachment {
+                        // The new connection must not miss the wake-up that came here.
+                        session.outbound.wake();
+                        return;
+                    }
+                    if session.outbound.has_end() {
+                        break;
+                    }
+                }
+                () = server.shutdown.requested() => return,
+            }
+        }
+        // Whoever resumes at this moment has the session; otherwise nobody can any more.
+        let Ok(guard) = Arc::clone(&session.connection).try_lock_owned() else {
+            return;
+        };
+        if session.attachments() == attachment {
+            end(&server, &session).await;
+        }
+        drop(guard);
+    });
+}

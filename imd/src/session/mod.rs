@@ -1,0 +1,189 @@
+//! A logged-in client: what the rest of the server knows of it, and the queue through which it is reached.
+//!
+//! A session outlives its connection where stream management (XEP-0198) can resume it. Only the task of
+//! the connection writes to the socket; everyone else puts stanzas into [`Outbound`].
+
+pub mod lifecycle;
+mod outbound;
+pub mod resumable;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use imd_proto::{Element, Jid};
+
+pub use outbound::{End, Outbound, PushError};
+
+/// Presence that a session has broadcast.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// RFC 6121 §4.7.2.3: negative means that no messages for the bare address come here.
+    pub priority: i8,
+    /// The stanza as sent, with `from`.
+    pub element: Arc<Element>,
+}
+
+/// What changes during a session.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The last available presence; absent before the first and after unavailable.
+    pub presence: Option<Presence>,
+    /// Whether it has asked for the roster and so gets roster pushes (RFC 6121 §2.1.6).
+    pub interested: bool,
+    /// Whether it gets carbon copies (XEP-0280).
+    pub carbons: bool,
+    /// Whether it asked for the block list and so gets its pushes (XEP-0191).
+    pub blocking: bool,
+    /// Whether the client says that nobody looks at it (XEP-0352).
+    pub inactive: bool,
+    /// Who got presence directly and must be told when it ends (RFC 6121 §4.6).
+    pub directed: BTreeSet<Jid>,
+    /// Whether the offline messages have been given out (XEP-0160).
+    pub offline_delivered: bool,
+}
+
+/// Stream management of a session (XEP-0198).
+#[derive(Debug, Clone)]
+pub struct Management {
+    /// By which the session can be resumed; absent when it cannot.
+    pub resume_id: Option<String>,
+}
+
+/// A bound resource.
+#[derive(Debug)]
+pub struct Session {
+    /// The full address.
+    pub jid: Jid,
+    /// The account: the localpart of the address.
+    pub user: Arc<str>,
+    /// Unlike all other sessions' since the start.
+    pub id: u64,
+    /// The way to the client.
+    pub outbound: Outbound,
+    state: Mutex<State>,
+    management: Mutex<Option<Management>>,
+    /// Stanzas received since stream management began that are dealt with and on the disk.
+    handled: AtomicU32,
+    /// Held by the one connection that the session has.
+    connection: Arc<tokio::sync::Mutex<()>>,
+    /// How often a connection has been attached.
+    attachments: AtomicU64,
+    ended: AtomicBool,
+}
+
+/// A session and the right to be its connection, until dropped.
+#[derive(Debug)]
+pub struct Attached {
+    /// The session.
+    pub session: Arc<Session>,
+    _connection: tokio::sync::OwnedMutexGuard<()>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Session {
+    /// A session without presence, for a full address with a localpart.
+    #[must_use]
+    pub fn new(jid: Jid, outbound_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            user: jid.local().unwrap_or_default().into(),
+            jid,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            outbound: Outbound::new(outbound_bytes),
+            state: Mutex::default(),
+            management: Mutex::default(),
+            handled: AtomicU32::new(0),
+            connection: Arc::default(),
+            attachments: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Become the session's connection, once the one before has let go; `None` when the session is over.
+    pub async fn attach(self: &Arc<Self>) -> Option<Attached> {
+        let connection = Arc::clone(&self.connection).lock_owned().await;
+        if self.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        self.attachments.fetch_add(1, Ordering::AcqRel);
+        Some(Attached {
+            session: Arc::clone(self),
+            _connection: connection,
+        })
+    }
+
+    /// How often a connection has been attached: another number means another connection.
+    #[must_use]
+    pub fn attachments(&self) -> u64 {
+        self.attachments.load(Ordering::Acquire)
+    }
+
+    /// Whether a connection serves it now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.try_lock().is_err()
+    }
+
+    /// Mark it as over; false when it was already.
+    pub(crate) fn mark_ended(&self) -> bool {
+        !self.ended.swap(true, Ordering::AcqRel)
+    }
+
+    /// Begin stream management, resumable by the id where there is one.
+    pub fn manage(&self, resume_id: Option<String>) {
+        *self
+            .management
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Management { resume_id });
+        self.handled.store(0, Ordering::Release);
+    }
+
+    /// Stream management, when it has begun.
+    #[must_use]
+    pub fn management(&self) -> Option<Management> {
+        self.management
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Stanzas of the client that are dealt with and on the disk (XEP-0198 §4), modulo 2^32.
+    #[must_use]
+    pub fn handled(&self) -> u32 {
+        self.handled.load(Ordering::Acquire)
+    }
+
+    /// One more stanza is dealt with and on the disk.
+    pub fn count_handled(&self) {
+        self.handled.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Start from a count that a session before the restart had.
+    pub fn set_handled(&self, handled: u32) {
+        self.handled.store(handled, Ordering::Release);
+    }
+
+    /// Look at the state or change it. Hold it briefly and never across an await.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        // A panic of another task cannot leave the plain fields of the state half-written.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last broadcast presence, while available.
+    #[must_use]
+    pub fn presence(&self) -> Option<Presence> {
+        self.state().presence.clone()
+    }
+
+    /// Queue a stanza for the client. One that cannot take more is ended.
+    pub fn send(&self, element: &Element) {
+        self.send_xml(element.to_xml_in(imd_proto::ns::CLIENT).into());
+    }
+
+    /// Queue a serialised stanza, as it stands in a stream whose default namespace is `jabber:client`.
+    pub fn send_xml(&self, xml: Arc<str>) {
+        // A full queue has marked the session to be ended by its connection; there is nobody to tell here.
+        let _ = self.outbound.push(xml);
+    }
+}

@@ -1,0 +1,214 @@
+//! A client's connection: from the stream header to the session, and then to its end.
+
+use std::io;
+use std::sync::Arc;
+
+use imd_proto::xml::StreamEvent;
+use imd_proto::{Element, Kind, StreamCondition, StreamError, ns};
+
+use super::{Header, ReadError, Transport, auth, bind, header, manage, run};
+use crate::server::Server;
+use crate::session::Attached;
+
+/// Why a connection is over.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It broke, or the peer closed it.
+    Closed,
+    /// The peer closed its stream and waits for ours to be closed.
+    Finished,
+    /// The peer broke the rules, or cannot be served: it is told so.
+    Error(StreamError),
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<StreamError> for Ended {
+    fn from(error: StreamError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<StreamCondition> for Ended {
+    fn from(condition: StreamCondition) -> Self {
+        Self::Error(condition.into())
+    }
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(_) => Self::Closed,
+            ReadError::Stream(error) => Self::Error(error),
+        }
+    }
+}
+
+/// Serve a client until its connection ends. `permit` is given back once it has logged in.
+pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, mut transport: T, permit: P) {
+    let mut opened = false;
+    // The negotiation's state is much larger than the session's: it must not live as long.
+    let negotiation = Box::pin(negotiate(&server, &mut transport, &mut opened));
+    let shutdown = server.shutdown.clone();
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(server.config.limits.login_timeout, negotiation) => outcome.unwrap_or_else(|_| {
+            Err(StreamError::with_text(StreamCondition::ConnectionTimeout, "the login took too long").into())
+        }),
+        () = shutdown.requested() => Err(StreamCondition::SystemShutdown.into()),
+    };
+    drop(permit);
+    match outcome {
+        Ok(attached) => run::run(&server, transport, attached).await,
+        Err(ended) => {
+            let goodbye = goodbye(&server, &mut transport, ended, opened);
+            // A peer that does not read its goodbye is not waited for.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
+        }
+    }
+}
+
+/// Tell the peer why its stream ends, and close it.
+pub(super) async fn goodbye<T: Transport>(
+    server: &Arc<Server>,
+    transport: &mut T,
+    ended: Ended,
+    opened: bool,
+) -> io::Result<()> {
+    if let Ended::Closed = ended {
+        return Ok(());
+    }
+    if !opened {
+        // RFC 6120 §4.9.1.2: an error needs a stream to stand in.
+        open(server, transport, None).await?;
+    }
+    if let Ended::Error(error) = ended {
+        tracing::debug!(peer = %transport.peer(), %error, "stream error");
+        transport.send(&error.to_element()).await?;
+    }
+    transport.close().await
+}
+
+async fn open<T: Transport>(
+    server: &Arc<Server>,
+    transport: &mut T,
+    to: Option<String>,
+) -> io::Result<()> {
+    let header = Header {
+        id: server.random_id::<16>(),
+        from: server.config.domain.clone(),
+        to,
+    };
+    transport.open(&header).await
+}
+
+/// The next element of the stream.
+pub(crate) async fn element<T: Transport>(transport: &mut T) -> Result<Element, Ended> {
+    match transport.next().await? {
+        Some(StreamEvent::Stanza(element)) => Ok(element),
+        Some(StreamEvent::Close) => Err(Ended::Finished),
+        Some(StreamEvent::Open(_)) => Err(StreamCondition::BadFormat.into()),
+        None => Err(Ended::Closed),
+    }
+}
+
+/// RFC 6120 §4.3: header and features, again after TLS and after authentication, until a resource is bound.
+async fn negotiate<T: Transport>(
+    server: &Arc<Server>,
+    transport: &mut T,
+    opened: &mut bool,
+) -> Result<Attached, Ended> {
+    begin(server, transport, opened).await?;
+    if transport.can_start_tls() && !transport.is_secure() {
+        start_tls(transport).await?;
+        *opened = false;
+        transport.restart(false);
+        begin(server, transport, opened).await?;
+    }
+    let user = login(server, transport).await?;
+    *opened = false;
+    transport.restart(true);
+    begin(server, transport, opened).await?;
+    bind::bind(server, transport, &user).await
+}
+
+async fn begin<T: Transport>(
+    server: &Arc<Server>,
+    transport: &mut T,
+    opened: &mut bool,
+) -> Result<(), Ended> {
+    let received = match transport.next().await? {
+        Some(StreamEvent::Open(received)) => received,
+        Some(_) => return Err(StreamCondition::BadFormat.into()),
+        None => return Err(Ended::Closed),
+    };
+    open(server, transport, received.attr("from").map(str::to_owned)).await?;
+    *opened = true;
+    header::check(&received, &server.config.domain)?;
+    Ok(())
+}
+
+/// RFC 6120 §5: nothing is offered before TLS but TLS.
+async fn start_tls<T: Transport>(transport: &mut T) -> Result<(), Ended> {
+    let required = Element::new("starttls", ns::TLS).with_child(Element::new("required", ns::TLS));
+    transport
+        .send(&Element::new("features", ns::STREAM).with_child(required))
+        .await?;
+    let element = element(transport).await?;
+    if !element.is("starttls", ns::TLS) {
+        return Err(before_login(&element));
+    }
+    transport.send(&Element::new("proceed", ns::TLS)).await?;
+    transport.start_tls().await?;
+    Ok(())
+}
+
+/// What a peer is told that sends something else than its login.
+fn before_login(element: &Element) -> Ended {
+    use StreamCondition as C;
+    match Kind::of(element) {
+        Some(_) if element.ns() == ns::CLIENT => {
+            StreamError::with_text(C::NotAuthorized, "log in first").into()
+        }
+        Some(_) => C::InvalidNamespace.into(),
+        None => StreamError::with_text(
+            C::UnsupportedStanzaType,
+            format!("<{}> is not expected here", element.name()),
+        )
+        .into(),
+    }
+}
+
+async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<String, Ended> {
+    transport
+        .send(&Element::new("features", ns::STREAM).with_children(auth::features(transport)))
+        .await?;
+    for _ in 0..server.config.limits.login_attempts {
+        let element = element(transport).await?;
+        if !element.is("auth", ns::SASL) {
+            return Err(before_login(&element));
+        }
+        if let Some(user) = auth::authenticate(server, transport, &element).await? {
+            return Ok(user);
+        }
+    }
+    Err(StreamError::with_text(
+        StreamCondition::PolicyViolation,
+        "too many failed logins on one connection",
+    )
+    .into())
+}
+
+/// The features after authentication: binding, stream management, and what others announce.
+pub(super) fn features(server: &Server) -> Element {
+    let optional =
+        Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
+    Element::new("features", ns::STREAM)
+        .with_child(Element::new("bind", ns::BIND))
+        .with_child(optional)
+        .with_child(manage::feature())
+        .with_children(server.features.iter().flat_map(|f| f.stream_features()))
+}

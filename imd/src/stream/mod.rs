@@ -1,0 +1,90 @@
+//! One task per connection: framing, negotiation, and the loop that moves stanzas both ways.
+
+mod auth;
+mod bind;
+pub mod c2s;
+mod header;
+mod manage;
+mod run;
+pub mod tcp;
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imd_proto::xml::StreamEvent;
+use imd_proto::{Element, StreamError};
+
+use crate::sasl::ChannelBinding;
+
+/// Why nothing more can be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The connection broke.
+    Io(io::Error),
+    /// The peer broke the rules; it is to be told.
+    Stream(StreamError),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<StreamError> for ReadError {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
+/// What a stream begins with, from the server's side.
+#[derive(Debug, Clone)]
+pub struct Header {
+    /// Unguessable (RFC 6120 §4.7.3).
+    pub id: String,
+    /// The server's domain.
+    pub from: String,
+    /// The peer, where it said who it is.
+    pub to: Option<String>,
+}
+
+/// A connection that carries a stream: TCP, or something that frames stanzas itself.
+///
+/// All futures may be dropped before they are done, but for those of `send`, after which the connection is lost.
+pub trait Transport: Send + 'static {
+    /// The next event; `None` when the peer has closed the connection.
+    fn next(&mut self) -> impl Future<Output = Result<Option<StreamEvent>, ReadError>> + Send;
+
+    /// Open a stream towards the peer.
+    fn open(&mut self, header: &Header) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Send an element that is no stanza: features, negotiation, errors.
+    fn send(&mut self, element: &Element) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Send stanzas, serialised for a stream of clients.
+    fn send_stanzas(&mut self, stanzas: &[Arc<str>])
+    -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Close the stream and the connection in order.
+    fn close(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Expect a new stream header (RFC 6120 §4.3.3). `authenticated`: with the limits of those who have logged in.
+    fn restart(&mut self, authenticated: bool);
+
+    /// Whether STARTTLS can be offered: the connection is plain and can be upgraded.
+    fn can_start_tls(&self) -> bool;
+
+    /// Upgrade to TLS.
+    fn start_tls(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Whether nobody on the way can read along.
+    fn is_secure(&self) -> bool;
+
+    /// What SCRAM can bind to; absent without TLS 1.3 at this end.
+    fn channel_binding(&self) -> Option<ChannelBinding>;
+
+    /// The peer's address.
+    fn peer(&self) -> IpAddr;
+}

@@ -1,0 +1,396 @@
+//! The life of a session on one connection: stanzas in, stanzas out, acknowledgements, signs of life.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imd_proto::xml::StreamEvent;
+use imd_proto::{Element, Kind, Stanza, StreamCondition, StreamError, ns};
+use imd_store::Commit;
+use tokio::time::Instant;
+
+use super::c2s::{Ended, goodbye};
+use super::{Transport, manage};
+use crate::server::Server;
+use crate::session::{Attached, End, Session, lifecycle};
+use crate::{feature, route};
+
+/// Stanzas whose commit is awaited; when there are so many, no more is read.
+const MAX_PENDING: usize = 256;
+/// Bytes written in one go.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How long a client has to show a sign of life when asked for one.
+const LIFE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the commits of a broken connection are waited for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A stanza that has been taken and is not on the disk yet.
+struct Pending {
+    commit: Option<Commit>,
+    stanza: Box<Stanza>,
+}
+
+struct Run<T> {
+    transport: T,
+    session: Arc<Session>,
+    pending: VecDeque<Pending>,
+    /// Stanzas received since stream management began.
+    received: u32,
+    /// An acknowledgement is wanted up to this count.
+    ack_wanted: Option<u32>,
+    /// The client has been asked for an acknowledgement and has not answered.
+    ack_asked: bool,
+    /// When the client is asked for a sign of life, or given up if it has been asked.
+    deadline: Instant,
+    life_asked: bool,
+    heard: Instant,
+    buffer: Vec<Arc<str>>,
+}
+
+/// Run a session on a connection until one of them ends.
+pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attached: Attached) {
+    let session = Arc::clone(&attached.session);
+    let now = Instant::now();
+    let mut run = Run {
+        transport,
+        received: session.handled(),
+        session,
+        pending: VecDeque::new(),
+        ack_wanted: None,
+        ack_asked: false,
+        deadline: now + server.config.limits.idle_timeout,
+        life_asked: false,
+        heard: now,
+        buffer: Vec::new(),
+    };
+    let ended = run.until_end(server).await;
+    run.drain(server).await;
+    let resumable = match &ended {
+        Ended::Closed => true,
+        Ended::Error(error) => error.condition == StreamCondition::ConnectionTimeout,
+        Ended::Finished => false,
+    };
+    let handed_over = run
+        .session
+        .outbound
+        .take_end()
+        .is_some_and(|end| matches!(end, End::Resumed));
+    let stays = (resumable || handed_over)
+        && run
+            .session
+            .management()
+            .is_some_and(|m| m.resume_id.is_some());
+    let farewell = goodbye(server, &mut run.transport, ended, true);
+    // A peer that does not read its goodbye is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+    if stays {
+        lifecycle::detach(server, attached);
+    } else {
+        drop(attached);
+        lifecycle::end(server, &run.session).await;
+    }
+}
+
+impl<T: Transport> Run<T> {
+    async fn until_end(&mut self, server: &Arc<Server>) -> Ended {
+        let shutdown = server.shutdown.clone();
+        let stop = shutdown.requested();
+        tokio::pin!(stop);
+        loop {
+            if let Some(end) = self.session.outbound.take_end() {
+                match end {
+                    End::Error(error) => return Ended::Error(error),
+                    End::Resumed => {
+                        self.session.outbound.end(End::Resumed);
+                        return Ended::Closed;
+                    }
+                }
+            }
+            let outcome = tokio::select! {
+                event = self.transport.next(), if self.pending.len() < MAX_PENDING => match event {
+                    Ok(Some(event)) => self.received(server, event).await,
+                    Ok(None) => Err(Ended::Closed),
+                    Err(error) => Err(error.into()),
+                },
+                outcome = front(&mut self.pending), if !self.pending.is_empty() => self.committed(server, outcome).await,
+                () = self.session.outbound.changed() => self.write(server).await,
+                () = tokio::time::sleep_until(self.deadline) => self.silence(server).await,
+                () = &mut stop => {
+                    // What waits for the client goes out before the goodbye, or is kept with the session.
+                    let _ = self.write(server).await;
+                    Err(StreamCondition::SystemShutdown.into())
+                }
+            };
+            if let Err(ended) = outcome {
+                return ended;
+            }
+        }
+    }
+
+    async fn received(&mut self, server: &Arc<Server>, event: StreamEvent) -> Result<(), Ended> {
+        self.heard = Instant::now();
+        self.life_asked = false;
+        match event {
+            StreamEvent::Open(_) => Err(StreamCondition::BadFormat.into()),
+            StreamEvent::Close => Err(Ended::Finished),
+            StreamEvent::Stanza(element) => match Kind::of(&element) {
+                Some(kind) if element.ns() == ns::CLIENT => {
+                    self.stanza(server, kind, element).await
+                }
+                Some(_) => Err(StreamCondition::InvalidNamespace.into()),
+                None => self.other(server, &element).await,
+            },
+        }
+    }
+
+    /// Elements of the stream itself.
+    async fn other(&mut self, server: &Arc<Server>, element: &Element) -> Result<(), Ended> {
+        match (element.name(), element.ns()) {
+            ("r", ns::SM) => {
+                self.ack_wanted = Some(self.received);
+                self.acknowledge().await
+            }
+            ("a", ns::SM) => {
+                manage::acknowledged(&self.session, element)?;
+                self.ack_asked = false;
+                if self.session.outbound.unacknowledged() > 0 {
+                    self.ask_for_ack().await
+                } else {
+                    Ok(())
+                }
+            }
+            ("enable", ns::SM) => {
+                let answer = manage::enable(server, &self.session, element);
+                self.received = 0;
+                self.transport.send(&answer).await?;
+                Ok(())
+            }
+            ("resume", ns::SM) => {
+                let failed = Element::new("failed", ns::SM)
+                    .with_child(Element::new("unexpected-request", ns::STANZA_ERRORS));
+                self.transport.send(&failed).await?;
+                Ok(())
+            }
+            (name @ ("active" | "inactive"), feature::csi::NS) => {
+                self.session.state().inactive = name == "inactive";
+                Ok(())
+            }
+            (name, _) => {
+                let text = format!("<{name}> is no stanza");
+                Err(StreamError::with_text(StreamCondition::UnsupportedStanzaType, text).into())
+            }
+        }
+    }
+
+    async fn stanza(
+        &mut self,
+        server: &Arc<Server>,
+        kind: Kind,
+        element: Element,
+    ) -> Result<(), Ended> {
+        if let Some(from) = element.attr("from") {
+            let claimed = from.parse::<imd_proto::Jid>().ok();
+            if claimed
+                .is_none_or(|jid| jid != self.session.jid && jid != self.session.jid.to_bare())
+            {
+                return Err(StreamError::with_text(
+                    StreamCondition::InvalidFrom,
+                    "the from is not yours",
+                )
+                .into());
+            }
+        }
+        self.received = self.received.wrapping_add(1);
+        let session = Arc::clone(&self.session);
+        let broken_to = element
+            .attr("to")
+            .is_some_and(|to| to.parse::<imd_proto::Jid>().is_err());
+        if broken_to {
+            self.malformed_address(kind, element);
+            return self.taken(None, None).await;
+        }
+        let Ok(stanza) = Stanza::stamp(kind, element, session.jid.clone()) else {
+            return Err(StreamCondition::ImproperAddressing.into());
+        };
+        if kind == Kind::Message {
+            let kept = Box::new(stanza.clone());
+            let commit = route::stanza(server, stanza, Some(&session)).await;
+            self.taken(commit, Some(kept)).await
+        } else {
+            if kind == Kind::Presence {
+                route::presence::from_session(server, &session, stanza).await;
+            } else {
+                // Features that own a service may have to wait for the disk as well; they do it inside.
+                let _ = route::stanza(server, stanza, Some(&session)).await;
+            }
+            self.taken(None, None).await
+        }
+    }
+
+    /// RFC 6120 §8.1.1: an address that is none is answered, not a reason to end the stream.
+    fn malformed_address(&self, kind: Kind, mut element: Element) {
+        element.remove_attr("to");
+        if let Ok(stanza) = Stanza::stamp(kind, element, self.session.jid.clone())
+            && !stanza.is_error()
+            && (kind != Kind::Iq || stanza.is_request())
+        {
+            self.session
+                .send(&stanza.error(&imd_proto::Condition::JidMalformed.into()));
+        }
+    }
+
+    /// A stanza has been dealt with, but for its commit. Stanzas count as handled in the order in which they came.
+    async fn taken(
+        &mut self,
+        commit: Option<Commit>,
+        stanza: Option<Box<Stanza>>,
+    ) -> Result<(), Ended> {
+        match (commit, stanza) {
+            (Some(commit), Some(stanza)) => self.pending.push_back(Pending {
+                commit: Some(commit),
+                stanza,
+            }),
+            (_, Some(stanza)) if !self.pending.is_empty() => {
+                self.pending.push_back(Pending {
+                    commit: None,
+                    stanza,
+                });
+            }
+            (_, None) if !self.pending.is_empty() => {
+                let nothing = Stanza {
+                    kind: Kind::Presence,
+                    from: self.session.jid.clone(),
+                    to: None,
+                    element: Element::new("presence", ns::CLIENT),
+                };
+                self.pending.push_back(Pending {
+                    commit: None,
+                    stanza: Box::new(nothing),
+                });
+            }
+            _ => {
+                self.session.count_handled();
+                return self.acknowledge().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn committed(
+        &mut self,
+        server: &Arc<Server>,
+        outcome: imd_store::Result<()>,
+    ) -> Result<(), Ended> {
+        self.settle(server, outcome).await;
+        self.acknowledge().await
+    }
+
+    /// The first pending stanza is on the disk, or never will be.
+    async fn settle(&mut self, server: &Arc<Server>, outcome: imd_store::Result<()>) {
+        let Some(done) = self.pending.pop_front() else {
+            return;
+        };
+        if let Err(error) = outcome {
+            server
+                .bounce(&done.stanza, &feature::store_error(&error))
+                .await;
+        }
+        if self.pending.is_empty() {
+            self.pending = VecDeque::new();
+        }
+        self.session.count_handled();
+    }
+
+    /// Send the acknowledgement that is wanted, once everything up to it is handled.
+    async fn acknowledge(&mut self) -> Result<(), Ended> {
+        let Some(wanted) = self.ack_wanted else {
+            return Ok(());
+        };
+        let handled = self.session.handled();
+        if !self.pending.is_empty() && (wanted.wrapping_sub(handled) as i32) > 0 {
+            return Ok(());
+        }
+        self.ack_wanted = None;
+        let ack = Element::new("a", ns::SM).with_attr("h", handled.to_string());
+        self.transport.send(&ack).await?;
+        Ok(())
+    }
+
+    async fn write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
+        loop {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let more = self.session.outbound.take(WRITE_BYTES, &mut buffer);
+            if !buffer.is_empty() {
+                let written = self.transport.send_stanzas(&buffer);
+                match tokio::time::timeout(server.config.limits.write_timeout, written).await {
+                    Ok(written) => written?,
+                    Err(_) => return Err(Ended::Closed),
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        if self.session.outbound.unacknowledged() > 0 && !self.ack_asked {
+            self.ask_for_ack().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn ask_for_ack(&mut self) -> Result<(), Ended> {
+        self.ack_asked = true;
+        self.transport.send(&Element::new("r", ns::SM)).await?;
+        Ok(())
+    }
+
+    /// Nothing has come for a while: ask for a sign of life, or give up.
+    async fn silence(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
+        let quiet_until = self.heard + server.config.limits.idle_timeout;
+        if quiet_until > Instant::now() {
+            self.deadline = quiet_until;
+            return Ok(());
+        }
+        if self.life_asked {
+            return Err(StreamError::with_text(
+                StreamCondition::ConnectionTimeout,
+                "no sign of life",
+            )
+            .into());
+        }
+        self.life_asked = true;
+        self.deadline = Instant::now() + LIFE_TIMEOUT;
+        if self.session.management().is_some() {
+            return self.ask_for_ack().await;
+        }
+        let ping = Element::new("iq", ns::CLIENT)
+            .with_attr("type", "get")
+            .with_attr("id", server.random_id::<8>())
+            .with_attr("from", server.config.domain.as_str())
+            .with_attr("to", self.session.jid.as_str())
+            .with_child(Element::new("ping", ns::PING));
+        self.transport.send(&ping).await?;
+        Ok(())
+    }
+
+    /// The connection has ended: what was taken still reaches the disk and is counted.
+    async fn drain(&mut self, server: &Arc<Server>) {
+        let all = async {
+            while !self.pending.is_empty() {
+                let outcome = front(&mut self.pending).await;
+                self.settle(server, outcome).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
+            tracing::warn!(jid = %self.session.jid, "the disk took too long for the last messages of a connection");
+        }
+    }
+}
+
+/// Wait for the commit of the first pending stanza.
+async fn front(pending: &mut VecDeque<Pending>) -> imd_store::Result<()> {
+    match pending.front_mut().and_then(|p| p.commit.as_mut()) {
+        Some(commit) => commit.await,
+        None => Ok(()),
+    }
+}

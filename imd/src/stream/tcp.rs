@@ -1,0 +1,240 @@
+//! A stream over TCP, plain or inside TLS (RFC 6120 §4 and §5, XEP-0368).
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use imd_proto::xml::{Limits, StreamEvent, StreamReader};
+use imd_proto::{Element, ns};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::header::{header_xml, stream_xml};
+use super::{Header, ReadError, Transport};
+use crate::sasl::ChannelBinding;
+
+enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// An upgrade failed or was abandoned.
+    Lost,
+}
+
+/// A stream over TCP.
+pub struct Tcp {
+    connection: Connection,
+    acceptor: TlsAcceptor,
+    reader: StreamReader,
+    input: BytesMut,
+    before_login: Limits,
+    after_login: Limits,
+    peer: IpAddr,
+    closed: bool,
+}
+
+thread_local! {
+    /// Bytes are read here first, so that an idle connection holds no buffer of its own.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into_boxed_slice());
+}
+
+impl Tcp {
+    /// A plain connection that has to be upgraded.
+    #[must_use]
+    pub fn plain(
+        stream: TcpStream,
+        peer: IpAddr,
+        acceptor: TlsAcceptor,
+        before_login: Limits,
+        after_login: Limits,
+    ) -> Self {
+        Self::new(
+            Connection::Plain(stream),
+            peer,
+            acceptor,
+            before_login,
+            after_login,
+        )
+    }
+
+    /// A connection that began with TLS.
+    #[must_use]
+    pub fn tls(
+        stream: TlsStream<TcpStream>,
+        peer: IpAddr,
+        acceptor: TlsAcceptor,
+        before_login: Limits,
+        after_login: Limits,
+    ) -> Self {
+        Self::new(
+            Connection::Tls(Box::new(stream)),
+            peer,
+            acceptor,
+            before_login,
+            after_login,
+        )
+    }
+
+    fn new(
+        connection: Connection,
+        peer: IpAddr,
+        acceptor: TlsAcceptor,
+        before_login: Limits,
+        after_login: Limits,
+    ) -> Self {
+        Self {
+            connection,
+            acceptor,
+            reader: StreamReader::new(before_login),
+            input: BytesMut::new(),
+            before_login,
+            after_login,
+            peer,
+            closed: false,
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(match &mut self.connection {
+                Connection::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Connection::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Connection::Lost => Poll::Ready(Err(lost())),
+            })?;
+            self.input.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.connection {
+            Connection::Plain(stream) => stream.write_all(bytes).await,
+            Connection::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+            Connection::Lost => Err(lost()),
+        }
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the connection is lost")
+}
+
+impl Transport for Tcp {
+    async fn next(&mut self) -> Result<Option<StreamEvent>, ReadError> {
+        loop {
+            if !self.input.is_empty() {
+                let mut rest = &self.input[..];
+                let event = self.reader.next(&mut rest)?;
+                let used = self.input.len() - rest.len();
+                self.input.advance(used);
+                if self.input.is_empty() {
+                    self.input = BytesMut::new();
+                }
+                if event.is_some() {
+                    return Ok(event);
+                }
+            }
+            match poll_fn(|cx| self.poll_fill(cx)).await {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                // Many clients end without TLS's own goodbye.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn open(&mut self, header: &Header) -> io::Result<()> {
+        self.write(header_xml(header).as_bytes()).await
+    }
+
+    async fn send(&mut self, element: &Element) -> io::Result<()> {
+        self.write(stream_xml(element, ns::CLIENT).as_bytes()).await
+    }
+
+    async fn send_stanzas(&mut self, stanzas: &[Arc<str>]) -> io::Result<()> {
+        if let [one] = stanzas {
+            return self.write(one.as_bytes()).await;
+        }
+        let mut bytes = Vec::with_capacity(stanzas.iter().map(|s| s.len()).sum());
+        for stanza in stanzas {
+            bytes.extend_from_slice(stanza.as_bytes());
+        }
+        self.write(&bytes).await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        self.write(b"</stream:stream>").await?;
+        match &mut self.connection {
+            Connection::Plain(stream) => stream.shutdown().await,
+            Connection::Tls(stream) => stream.shutdown().await,
+            Connection::Lost => Ok(()),
+        }
+    }
+
+    fn restart(&mut self, authenticated: bool) {
+        self.reader = StreamReader::new(if authenticated {
+            self.after_login
+        } else {
+            self.before_login
+        });
+    }
+
+    fn can_start_tls(&self) -> bool {
+        matches!(self.connection, Connection::Plain(_))
+    }
+
+    async fn start_tls(&mut self) -> io::Result<()> {
+        // What came before TLS must not be read as if it had come inside (the STARTTLS injection of 2011).
+        self.input = BytesMut::new();
+        match std::mem::replace(&mut self.connection, Connection::Lost) {
+            Connection::Plain(stream) => {
+                self.connection = Connection::Tls(Box::new(self.acceptor.accept(stream).await?));
+                Ok(())
+            }
+            other => {
+                self.connection = other;
+                Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "TLS is there already",
+                ))
+            }
+        }
+    }
+
+    fn is_secure(&self) -> bool {
+        matches!(self.connection, Connection::Tls(_))
+    }
+
+    fn channel_binding(&self) -> Option<ChannelBinding> {
+        let Connection::Tls(stream) = &self.connection else {
+            return None;
+        };
+        let (_, tls) = stream.get_ref();
+        // RFC 9266 §4.2: below TLS 1.3 only with an extension of which rustls does not tell.
+        if tls.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        let exported = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        exported
+            .ok()
+            .map(|tls_exporter| ChannelBinding { tls_exporter })
+    }
+
+    fn peer(&self) -> IpAddr {
+        self.peer
+    }
+}
