@@ -96,7 +96,8 @@ fn row(step: &Step, now: Option<String>, outcome: Outcome, note: String) -> Row 
         before: step.before.clone(),
         now,
         outcome,
-        note,
+        // Programs complain in several lines; the table has one for each setting.
+        note: normal(&note),
         reason: step.reason.clone(),
     }
 }
