@@ -20,6 +20,8 @@ mod schema;
 mod search;
 mod sessions;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod upkeep;
 mod uploads;
