@@ -15,6 +15,11 @@
 pub mod accounts;
 pub mod archive;
 pub mod archive_upkeep;
+pub mod clients;
+pub mod operation;
+pub mod people;
+pub mod pubsub;
+pub mod rooms;
 pub mod roster;
 
 use crate::{
@@ -69,6 +74,52 @@ macro_rules! contract_tests {
             an_entry_is_replaced_by_its_tombstone,
             an_entry_is_found_by_its_message_or_origin_id,
             archive_preferences_are_kept,
+        }
+        $crate::contract_tests! { @area $make, pubsub:
+            a_node_is_created_once_and_listed,
+            publishing_creates_a_missing_node_where_told,
+            the_oldest_items_go_when_a_node_is_full,
+            an_item_published_again_is_the_newest,
+            the_newest_item_of_each_node_is_told,
+            items_are_retracted_and_purged,
+            subscriptions_and_affiliations_are_kept,
+            a_deleted_node_leaves_nothing,
+        }
+        $crate::contract_tests! { @area $make, rooms:
+            a_room_is_created_once_with_its_owner,
+            saving_a_room_keeps_its_affiliations,
+            affiliations_change_and_end,
+            a_deleted_room_leaves_nothing,
+            a_removed_account_leaves_its_rooms_but_stays_banned,
+        }
+        $crate::contract_tests! { @area $make, people:
+            an_invite_is_kept_with_all_its_fields,
+            an_invite_runs_out_by_use_and_by_time,
+            redeeming_an_invite_makes_the_account_and_joins_its_groups,
+            members_of_a_group_have_each_other,
+            members_are_added_all_or_none,
+            groups_are_renamed_listed_and_deleted,
+            an_import_creates_people_and_groups,
+            an_import_with_bad_rows_names_them_all_and_changes_nothing,
+            a_display_name_is_set_and_removed,
+        }
+        $crate::contract_tests! { @area $make, clients:
+            a_slot_is_given_within_each_quota,
+            a_file_is_put_into_a_slot_once,
+            old_unused_and_orphaned_uploads_are_to_be_deleted,
+            a_saved_session_is_taken_once,
+            a_new_login_token_replaces_the_old_one_once_used,
+            a_login_token_is_not_replayed,
+            login_tokens_are_revoked_by_client_or_all,
+            push_is_enabled_renewed_and_disabled,
+            push_failures_in_a_row_are_counted,
+        }
+        $crate::contract_tests! { @area $make, operation:
+            settings_are_set_listed_and_removed,
+            a_secret_is_made_once,
+            api_tokens_are_found_by_hash_and_revoked_by_id,
+            the_log_is_read_newest_first_by_kind,
+            the_size_tells_what_is_there,
         }
     };
     (@area $make:path, $area:ident: $($name:ident,)*) => {
