@@ -202,6 +202,21 @@ fn check_length<'a>(what: &'static str, text: Cow<'a, str>) -> Result<Cow<'a, st
     }
 }
 
+/// Prepare by a stringprep profile. The profiles' tables are older than Unicode's: a character newer than they
+/// are may come out as one that would be prepared further. Such an address would be two, so it is refused.
+fn stable<'a>(
+    what: &'static str,
+    profile: fn(&str) -> Result<Cow<'_, str>, stringprep::Error>,
+    text: &'a str,
+) -> Result<Cow<'a, str>, JidError> {
+    let prepared = profile(text).map_err(|_| JidError::Invalid(what))?;
+    if profile(&prepared).is_ok_and(|again| again == prepared) {
+        Ok(prepared)
+    } else {
+        Err(JidError::Invalid(what))
+    }
+}
+
 /// Prepare a localpart (Nodeprep), as it stands before `@`.
 ///
 /// # Errors
@@ -214,10 +229,7 @@ pub fn prepare_local(text: &str) -> Result<Cow<'_, str>, JidError> {
     }) {
         return Ok(Cow::Borrowed(text));
     }
-    check_length(
-        what,
-        stringprep::nodeprep(text).map_err(|_| JidError::Invalid(what))?,
-    )
+    check_length(what, stable(what, stringprep::nodeprep, text)?)
 }
 
 /// Prepare a domainpart (Nameprep), without a final dot.
@@ -228,22 +240,17 @@ pub fn prepare_domain(text: &str) -> Result<Cow<'_, str>, JidError> {
     let what = "domain";
     let text = text.strip_suffix('.').unwrap_or(text);
     check_length(what, Cow::Borrowed(text))?;
-    if text
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
-    {
-        return Ok(Cow::Borrowed(text));
-    }
-    if text
-        .bytes()
-        .any(|b| b <= b' ' || b"\"&'/<>@\x7f".contains(&b))
-    {
+    // A compatibility character may become one of the forbidden ones, or a dot: the result is what counts.
+    let prepared = if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Borrowed(text)
+    } else {
+        stable(what, stringprep::nameprep, text)?
+    };
+    let forbidden = |b| b <= b' ' || b"\"&'/<>@\x7f".contains(&b);
+    if prepared.bytes().any(forbidden) || prepared.split('.').any(str::is_empty) {
         return Err(JidError::Invalid(what));
     }
-    check_length(
-        what,
-        stringprep::nameprep(text).map_err(|_| JidError::Invalid(what))?,
-    )
+    check_length(what, prepared)
 }
 
 fn prepare_resource(text: &str) -> Result<Cow<'_, str>, JidError> {
@@ -252,10 +259,7 @@ fn prepare_resource(text: &str) -> Result<Cow<'_, str>, JidError> {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return Ok(Cow::Borrowed(text));
     }
-    check_length(
-        what,
-        stringprep::resourceprep(text).map_err(|_| JidError::Invalid(what))?,
-    )
+    check_length(what, stable(what, stringprep::resourceprep, text)?)
 }
 
 /// Prepare a password (SASLprep, RFC 4013), so that it is the same bytes from every keyboard.
@@ -308,6 +312,10 @@ mod tests {
             ("a b@c", JidError::Invalid("localpart")),
             ("a<b@c", JidError::Invalid("localpart")),
             ("a@b c", JidError::Invalid("domain")),
+            ("a@\u{213b}", JidError::Invalid("domain")),
+            ("a@b..", JidError::Invalid("domain")),
+            ("a@b..c", JidError::Invalid("domain")),
+            ("a@b\u{ff0f}c", JidError::Invalid("domain")),
             ("a@b@c", JidError::Invalid("domain")),
             ("a@b/\u{0}", JidError::Invalid("resource")),
         ] {
