@@ -107,26 +107,24 @@ fn run_writer_and_kill(folder: &Path, kill_after: usize) -> Vec<ArchiveId> {
 #[ignore = "started by every_acknowledged_message_survives_a_kill_once"]
 async fn child_that_writes_until_killed() {
     let store = Arc::new(open(&child_folder()).unwrap());
-    let tasks: Vec<_> = (0..50)
-        .map(|_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                loop {
-                    let entry = entry(&store, "hello");
-                    let id = entry.id;
-                    store
-                        .append(vec![Write::Archive(entry)])
-                        .await
-                        .await
-                        .unwrap();
-                    println!("{id}");
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            loop {
+                let entry = entry(&store, "hello");
+                let id = entry.id;
+                store
+                    .append(vec![Write::Archive(entry)])
+                    .await
+                    .await
+                    .unwrap();
+                println!("{id}");
+            }
+        });
     }
+    let ended: Option<Result<(), _>> = tasks.join_next().await;
+    panic!("a writer ended: {ended:?}");
 }
 
 /// Runs an ignored test of this file in its own mount namespace with a small file system of its own at

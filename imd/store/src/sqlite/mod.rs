@@ -70,8 +70,9 @@ pub struct SqliteStore {
     path: PathBuf,
     full_text: bool,
     ids: ArchiveIds,
-    writer: Writer,
+    // Dropped in this order: the last connection to close removes the write-ahead log.
     readers: Readers,
+    writer: Writer,
 }
 
 impl Store for SqliteStore {}

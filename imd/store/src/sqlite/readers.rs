@@ -4,9 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::fault::Fault;
 use crate::{Result, StoreError};
@@ -21,6 +22,9 @@ pub(super) struct Readers {
     reads: Mutex<Option<mpsc::Sender<(Read, OwnedSemaphorePermit)>>>,
     room: Arc<Semaphore>,
     path: PathBuf,
+    threads: Vec<JoinHandle<()>>,
+    /// Each thread holds a receiver until it has closed its connection.
+    alive: watch::Sender<()>,
 }
 
 impl Readers {
@@ -28,25 +32,24 @@ impl Readers {
     pub(super) fn start(connections: Vec<Connection>, path: &Path) -> std::io::Result<Self> {
         let (reads, queue) = mpsc::channel::<(Read, OwnedSemaphorePermit)>();
         let queue = Arc::new(Mutex::new(queue));
+        let alive = watch::Sender::new(());
+        let mut threads = Vec::new();
         for connection in connections {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new()
-                .name("store-reader".to_owned())
-                .spawn(move || {
-                    loop {
-                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok((read, _room)) = next else { break };
-                        // The caller of a read that panics gets an error, because its answer is dropped.
-                        if catch_unwind(AssertUnwindSafe(|| read(&connection))).is_err() {
-                            tracing::error!("a read of the store panicked");
-                        }
-                    }
-                })?;
+            let living = alive.subscribe();
+            let thread = std::thread::Builder::new().name("store-reader".to_owned());
+            threads.push(thread.spawn(move || {
+                run(&connection, &queue);
+                drop(connection);
+                drop(living);
+            })?);
         }
         Ok(Self {
             reads: Mutex::new(Some(reads)),
             room: Arc::new(Semaphore::new(WAITING_READS)),
             path: path.to_path_buf(),
+            threads,
+            alive,
         })
     }
 
@@ -91,13 +94,39 @@ impl Readers {
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Takes no more reads; the threads end after those that wait.
-    pub(super) fn close(&self) {
+    /// Takes no more reads, and returns when those that wait are done and the connections are closed.
+    pub(super) async fn close(&self) {
+        self.stop();
+        self.alive.closed().await;
+    }
+
+    fn stop(&self) {
         drop(
             self.reads
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.stop();
+        for thread in self.threads.drain(..) {
+            // Panics of reads are caught and logged; the thread itself has nothing to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, queue: &Mutex<mpsc::Receiver<(Read, OwnedSemaphorePermit)>>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((read, _room)) = next else { break };
+        // The caller of a read that panics gets an error, because its answer is dropped.
+        if catch_unwind(AssertUnwindSafe(|| read(connection))).is_err() {
+            tracing::error!("a read of the store panicked");
+        }
     }
 }

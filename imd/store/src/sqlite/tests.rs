@@ -214,6 +214,16 @@ async fn closing_finishes_what_is_queued_and_then_refuses() {
     ));
     assert!(matches!(store.size().await, Err(StoreError::Closed { .. })));
     store.close().await.unwrap();
+    let files = folder
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().file_name());
+    assert_eq!(
+        files.collect::<Vec<_>>(),
+        ["imd.db"],
+        "the log is in the database file"
+    );
     assert_eq!(bodies(&reopen(&folder, false)).await, ["queued"]);
 }
 
@@ -337,6 +347,22 @@ async fn search_follows_replacing_and_deleting() {
         .await
         .unwrap();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_failed_write_leaves_nothing_in_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = reopen(&folder, true);
+    let release = hold(&store).await;
+    let good = append(&store, "needle good").await;
+    let twice = entry(&store, "needle ghost");
+    let failing = store
+        .append(vec![Write::Archive(twice.clone()), Write::Archive(twice)])
+        .await;
+    release.send(()).unwrap();
+    good.await.unwrap();
+    assert!(failing.await.is_err());
+    assert_eq!(indexed(&store).await, 1);
 }
 
 #[tokio::test]

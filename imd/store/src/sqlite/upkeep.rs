@@ -56,7 +56,7 @@ impl UpkeepStore for SqliteStore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.readers.close();
+        self.readers.close().await;
         self.writer.close().await;
         Ok(())
     }
