@@ -1,0 +1,480 @@
+//! A client: TLS, a stream, stanzas; stream management done as a client should.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use imd_proto::xml::{Limits, StreamEvent, StreamReader};
+use imd_proto::{Element, Kind, ns};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::login::{self, Login, Refused, StreamManagement, Way};
+use super::pattern::{self, Names};
+use super::{DEADLINE, DOMAIN, TestServer};
+
+/// What the server sent.
+#[derive(Debug)]
+pub enum Incoming {
+    /// An element.
+    Element(Element),
+    /// The stream's end tag.
+    StreamEnd,
+    /// Nothing more: the connection is gone.
+    Closed,
+}
+
+impl Incoming {
+    /// The element, which it must be.
+    pub fn element(self) -> Result<Element> {
+        match self {
+            Self::Element(element) if element.is("error", ns::STREAM) => {
+                Err(Refused(element).into())
+            }
+            Self::Element(element) => Ok(element),
+            Self::StreamEnd => bail!("the server closed the stream"),
+            Self::Closed => bail!("the server closed the connection"),
+        }
+    }
+}
+
+/// Stream management as the client counts.
+#[derive(Debug, Clone, Default)]
+struct Management {
+    /// Absent: not resumable.
+    id: Option<String>,
+    received: u32,
+    acked: u32,
+    unacked: VecDeque<Element>,
+}
+
+/// A stream over any connection.
+struct Stream<S> {
+    connection: S,
+    reader: StreamReader,
+    input: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    fn new(connection: S) -> Self {
+        Self {
+            connection,
+            reader: reader(),
+            input: Vec::new(),
+        }
+    }
+
+    async fn write(&mut self, text: &str) -> Result<()> {
+        self.connection.write_all(text.as_bytes()).await?;
+        Ok(self.connection.flush().await?)
+    }
+
+    /// The next event; absent at the end of the connection. May be dropped and called again.
+    async fn next(&mut self) -> Result<Option<StreamEvent>> {
+        loop {
+            let mut rest = &self.input[..];
+            let event = self
+                .reader
+                .next(&mut rest)
+                .map_err(|e| anyhow!("the server's XML is wrong: {e}"))?;
+            let used = self.input.len() - rest.len();
+            self.input.drain(..used);
+            if event.is_some() {
+                return Ok(event);
+            }
+            match self.connection.read_buf(&mut self.input).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Open the stream; the server's features.
+    async fn open(&mut self) -> Result<Element> {
+        self.reader = reader();
+        self.write(&login::header()).await?;
+        match self.next().await? {
+            Some(StreamEvent::Open(_)) => {}
+            other => bail!("expected a stream header, got {other:?}"),
+        }
+        match self.next().await? {
+            Some(StreamEvent::Stanza(features)) if features.is("features", ns::STREAM) => {
+                Ok(features)
+            }
+            Some(StreamEvent::Stanza(other)) => Err(Refused(other).into()),
+            other => bail!("expected features, got {other:?}"),
+        }
+    }
+}
+
+fn reader() -> StreamReader {
+    StreamReader::new(Limits {
+        stanza_bytes: 64 << 20,
+        depth: 1000,
+        elements: 1_000_000,
+    })
+}
+
+/// A connected client.
+pub struct Client {
+    stream: Stream<TlsStream<TcpStream>>,
+    /// The full address; empty before a resource is bound.
+    pub jid: String,
+    /// The features that the server announced last.
+    pub features: Element,
+    management: Option<Management>,
+    /// What came and has not been looked at.
+    queue: VecDeque<Incoming>,
+    pings: u32,
+}
+
+impl Client {
+    /// Connect and log in.
+    pub async fn connect(server: &TestServer, login: &Login) -> Result<Self> {
+        within("log in", async {
+            let mut client = Self::log_in(server, login).await?;
+            login::bind(&mut client, login).await?;
+            client.enable(login.management).await?;
+            Ok(client)
+        })
+        .await
+    }
+
+    async fn log_in(server: &TestServer, login: &Login) -> Result<Self> {
+        let mut client = Self::open(server, login.way).await?;
+        login::authenticate(&mut client, login).await?;
+        client.features = client.stream.open().await?;
+        Ok(client)
+    }
+
+    /// A stream inside TLS, before login.
+    pub async fn open(server: &TestServer, way: Way) -> Result<Self> {
+        let direct = way == Way::DirectTls;
+        let mut tcp = TcpStream::connect(server.address(direct)?).await?;
+        tcp.set_nodelay(true)?;
+        if !direct {
+            let mut plain = Stream::new(tcp);
+            let features = plain.open().await?;
+            ensure!(
+                features.child("starttls", ns::TLS).is_some(),
+                "STARTTLS is not offered"
+            );
+            plain
+                .write(&format!("<starttls xmlns='{}'/>", ns::TLS))
+                .await?;
+            match plain.next().await? {
+                Some(StreamEvent::Stanza(e)) if e.is("proceed", ns::TLS) => {}
+                other => bail!("expected <proceed>, got {other:?}"),
+            }
+            tcp = plain.connection;
+        }
+        let tls = server.tls(direct)?;
+        let name = ServerName::try_from(DOMAIN)?;
+        let mut stream = Stream::new(tls.connect(name, tcp).await.context("TLS handshake")?);
+        let features = stream.open().await?;
+        Ok(Self {
+            stream,
+            jid: String::new(),
+            features,
+            management: None,
+            queue: VecDeque::new(),
+            pings: 0,
+        })
+    }
+
+    async fn enable(&mut self, management: StreamManagement) -> Result<()> {
+        let mut enable = Element::new("enable", ns::SM);
+        match management {
+            StreamManagement::Off => return Ok(()),
+            StreamManagement::On => {}
+            StreamManagement::Resumable => enable.set_attr("resume", "true"),
+        }
+        self.send_element(&enable).await?;
+        let enabled = self.next().await?.element()?;
+        ensure!(
+            enabled.is("enabled", ns::SM),
+            "expected <enabled>, got {}",
+            enabled.to_xml()
+        );
+        self.management = Some(Management {
+            id: enabled.attr("id").map(str::to_owned),
+            ..Management::default()
+        });
+        Ok(())
+    }
+
+    /// What a login can be bound to (RFC 9266).
+    pub fn tls_exporter(&self) -> Result<[u8; 32]> {
+        let (_, tls) = self.stream.connection.get_ref();
+        Ok(tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))?)
+    }
+
+    /// Send the elements of a block of XML.
+    pub async fn send(&mut self, block: &str) -> Result<()> {
+        for element in pattern::read(block).map_err(|e| anyhow!(e))? {
+            self.send_element(&element).await?;
+        }
+        Ok(())
+    }
+
+    /// Send an element; a stanza is counted and kept until acknowledged where stream management is on.
+    pub async fn send_element(&mut self, element: &Element) -> Result<()> {
+        if let Some(management) = &mut self.management
+            && Kind::of(element).is_some()
+        {
+            management.unacked.push_back(element.clone());
+            // A connection that is gone is noticed when it is read; what was to be sent is kept.
+            let _ = self.write(element).await;
+            let _ = self.stream.write(&format!("<r xmlns='{}'/>", ns::SM)).await;
+            return Ok(());
+        }
+        self.write(element).await
+    }
+
+    async fn write(&mut self, element: &Element) -> Result<()> {
+        self.stream.write(&element.to_xml_in(ns::CLIENT)).await
+    }
+
+    /// Send bytes as they are.
+    pub async fn send_raw(&mut self, text: &str) -> Result<()> {
+        self.stream.write(text).await
+    }
+
+    /// The next thing that is not stream management's.
+    pub async fn next(&mut self) -> Result<Incoming> {
+        match self.queue.pop_front() {
+            Some(incoming) => Ok(incoming),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<Incoming> {
+        loop {
+            let element = match self.stream.next().await? {
+                Some(StreamEvent::Stanza(element)) => element,
+                Some(StreamEvent::Open(_)) => bail!("the server opened a second stream"),
+                Some(StreamEvent::Close) => return Ok(Incoming::StreamEnd),
+                None => return Ok(Incoming::Closed),
+            };
+            if let Some(management) = &mut self.management {
+                if element.is("r", ns::SM) {
+                    let ack =
+                        Element::new("a", ns::SM).with_attr("h", management.received.to_string());
+                    // As above: a lost connection is noticed by the next read.
+                    let _ = self.write(&ack).await;
+                    continue;
+                }
+                if element.is("a", ns::SM) {
+                    management.acknowledged(&element)?;
+                    continue;
+                }
+                if Kind::of(&element).is_some() {
+                    management.received = management.received.wrapping_add(1);
+                }
+            }
+            return Ok(Incoming::Element(element));
+        }
+    }
+
+    /// How many stanzas the server has not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.management.as_ref().map_or(0, |m| m.unacked.len())
+    }
+
+    /// The next element must look like the pattern. Returns it.
+    pub async fn expect(&mut self, wanted: &str) -> Result<Element> {
+        self.expect_named(wanted, &mut Names::new()).await
+    }
+
+    /// The same with captured texts.
+    pub async fn expect_named(&mut self, wanted: &str, names: &mut Names) -> Result<Element> {
+        let patterns = pattern::read(wanted).map_err(|e| anyhow!(e))?;
+        let [wanted] = &patterns[..] else {
+            bail!("expected one element in {wanted}");
+        };
+        let what = format!("send {}", wanted.to_xml_in(ns::CLIENT));
+        let found = within(&what, self.next()).await?.element()?;
+        pattern::matches(wanted, &found, false, names)
+            .map_err(|why| anyhow!("{why}; received {}", found.to_xml_in(ns::CLIENT)))?;
+        Ok(found)
+    }
+
+    /// Ask the server for a sign of life and wait for it: all that was sent before has then been dealt with.
+    /// What comes meanwhile waits to be looked at.
+    pub async fn sync(&mut self) -> Result<()> {
+        self.pings += 1;
+        let id = format!("sync-{}", self.pings);
+        let ping = Element::new("iq", ns::CLIENT)
+            .with_attr("type", "get")
+            .with_attr("id", id.as_str())
+            .with_attr("to", DOMAIN)
+            .with_child(Element::new("ping", ns::PING));
+        self.send_element(&ping).await?;
+        within("answer a ping", async {
+            loop {
+                match self.read().await? {
+                    Incoming::Element(e) if e.name() == "iq" && e.attr("id") == Some(&id) => {
+                        return Ok(());
+                    }
+                    Incoming::Closed => bail!("the server closed the connection"),
+                    other => self.queue.push_back(other),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Nothing has come by the time a ping is answered.
+    pub async fn expect_nothing(&mut self) -> Result<()> {
+        self.sync().await?;
+        match self.queue.front() {
+            None => Ok(()),
+            Some(Incoming::Element(element)) => {
+                bail!(
+                    "expected nothing, received {}",
+                    element.to_xml_in(ns::CLIENT)
+                )
+            }
+            Some(other) => bail!("expected nothing, got {other:?}"),
+        }
+    }
+
+    /// Take the next thing that has come already.
+    pub fn waiting(&mut self) -> Option<Incoming> {
+        self.queue.pop_front()
+    }
+
+    /// Read what the server still says before it closes the connection; stanzas wait to be looked at.
+    pub async fn read_to_end(&mut self) -> Result<()> {
+        within("close the connection", async {
+            loop {
+                match self.read().await? {
+                    Incoming::Element(e) if Kind::of(&e).is_some() => {
+                        self.queue.push_back(Incoming::Element(e));
+                    }
+                    Incoming::Closed => return Ok(()),
+                    _ => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// Forget what has come so far.
+    pub async fn forget(&mut self) -> Result<()> {
+        self.sync().await?;
+        self.queue.clear();
+        Ok(())
+    }
+
+    /// Close the stream in order and wait until the server has closed as well.
+    pub async fn disconnect(mut self) -> Result<()> {
+        self.stream.write("</stream:stream>").await?;
+        within("close the stream", async {
+            while !matches!(self.read().await?, Incoming::Closed) {}
+            Ok(())
+        })
+        .await
+    }
+
+    /// Break the TCP connection without a word, as a lost network does. What is needed to resume stays.
+    pub fn cut(self) -> Result<Broken> {
+        let (tcp, _) = self.stream.connection.get_ref();
+        tcp.set_zero_linger()?;
+        Ok(Broken {
+            jid: self.jid,
+            management: self.management,
+            queue: self
+                .queue
+                .into_iter()
+                .filter(|i| matches!(i, Incoming::Element(_)))
+                .collect(),
+            pings: self.pings,
+        })
+    }
+}
+
+/// A client that has lost its connection.
+pub struct Broken {
+    pub jid: String,
+    management: Option<Management>,
+    queue: VecDeque<Incoming>,
+    pings: u32,
+}
+
+impl Broken {
+    /// Connect again and take the session up where it broke; what the server did not acknowledge is sent again.
+    ///
+    /// The error comes with what is needed to try again.
+    pub async fn resume(
+        self,
+        server: &TestServer,
+        login: &Login,
+    ) -> Result<Client, (Self, anyhow::Error)> {
+        match within("resume", self.try_resume(server, login)).await {
+            Ok((mut client, management)) => {
+                let again: Vec<Element> = management.unacked.iter().cloned().collect();
+                client.jid = self.jid;
+                client.queue = self.queue;
+                client.pings = self.pings;
+                client.management = Some(management);
+                for element in again {
+                    // A connection that is gone again is noticed when it is read.
+                    let _ = client.write(&element).await;
+                }
+                Ok(client)
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    async fn try_resume(&self, server: &TestServer, login: &Login) -> Result<(Client, Management)> {
+        let mut management = self
+            .management
+            .clone()
+            .context("stream management is off")?;
+        let id = management
+            .id
+            .clone()
+            .context("the session is not resumable")?;
+        let mut client = Client::log_in(server, login).await?;
+        let resume = Element::new("resume", ns::SM)
+            .with_attr("previd", id)
+            .with_attr("h", management.received.to_string());
+        client.send_element(&resume).await?;
+        let resumed = client.next().await?.element()?;
+        if !resumed.is("resumed", ns::SM) {
+            return Err(Refused(resumed).into());
+        }
+        management.acknowledged(&resumed)?;
+        Ok((client, management))
+    }
+}
+
+impl Management {
+    fn acknowledged(&mut self, element: &Element) -> Result<()> {
+        let h: u32 = element
+            .attr("h")
+            .and_then(|h| h.parse().ok())
+            .with_context(|| format!("no count in {}", element.to_xml()))?;
+        let newly = h.wrapping_sub(self.acked) as usize;
+        ensure!(
+            newly <= self.unacked.len(),
+            "the server acknowledged {h} stanzas, {} were acknowledged before and {} sent since",
+            self.acked,
+            self.unacked.len()
+        );
+        self.unacked.drain(..newly);
+        self.acked = h;
+        Ok(())
+    }
+}
+
+/// What is to be done, or an error that says what took too long.
+pub async fn within<T>(what: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(DEADLINE, done).await {
+        Ok(outcome) => outcome,
+        Err(_) => bail!("waited {} s for the server to {what}", DEADLINE.as_secs()),
+    }
+}

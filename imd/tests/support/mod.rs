@@ -1,0 +1,36 @@
+//! What tests of the whole server share: a real server in this process, and clients that speak to it over TLS.
+//!
+//! ```ignore
+//! let server = TestServer::start("").await?;
+//! server.account("alice", Role::Member).await?;
+//! let mut alice = Client::connect(&server, &Login::new("alice")).await?;
+//! alice.send("<presence/>").await?;
+//! alice.expect("<presence from='alice@example.test/main'/>").await?;
+//! ```
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses another part of the support"
+)]
+
+pub mod client;
+pub mod login;
+pub mod pattern;
+pub mod scram;
+pub mod server;
+
+pub use client::{Broken, Client, Incoming};
+pub use login::{Login, Mechanism, Refused, StreamManagement, Way};
+pub use server::TestServer;
+
+/// The domain of every test server.
+pub const DOMAIN: &str = "example.test";
+
+/// How long the server may take for what is awaited.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The password of an account: different for each.
+pub fn password(user: &str) -> String {
+    format!("{user}'s passwörd")
+}

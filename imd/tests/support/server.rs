@@ -1,0 +1,176 @@
+//! A server in this process, on loopback ports, with its data in a temporary folder.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use imd::config::Config;
+use imd::shutdown::Shutdown;
+use imd_store::sqlite::{SqliteOptions, SqliteStore};
+use imd_store::{Account, AccountStore as _, Role, now_millis};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{DOMAIN, password};
+
+/// A server and all that it keeps, until dropped.
+pub struct TestServer {
+    folder: tempfile::TempDir,
+    settings: String,
+    certificate: rustls::pki_types::CertificateDer<'static>,
+    running: Option<Running>,
+}
+
+struct Running {
+    shutdown: Shutdown,
+    task: JoinHandle<Result<()>>,
+    addresses: Vec<(SocketAddr, bool)>,
+}
+
+impl TestServer {
+    /// A server that runs, with `more` settings (TOML) after the needed ones.
+    pub async fn start(more: &str) -> Result<Self> {
+        let mut server = Self::prepare(more)?;
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// A server that does not run yet.
+    pub fn prepare(more: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let made = rcgen::generate_simple_self_signed(vec![DOMAIN.to_owned()])?;
+        let (certificate, key) = (folder.path().join("s.crt"), folder.path().join("s.key"));
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let settings = format!(
+            "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
+             [listen]\nstarttls = [\"127.0.0.1:0\"]\ndirect_tls = [\"127.0.0.1:0\"]\n{more}\n",
+            folder.path().join("data"),
+        );
+        Ok(Self {
+            folder,
+            settings,
+            certificate: made.cert.der().clone(),
+            running: None,
+        })
+    }
+
+    /// The settings as a file would have them.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// Where everything is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("data/imd.sqlite")
+    }
+
+    fn config(&self) -> Result<Config> {
+        imd::config::parse("settings", &self.settings).map_err(|problems| anyhow!("{problems}"))
+    }
+
+    /// Start, or start again with the same data.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let config = self.config()?;
+        let shutdown = Shutdown::default();
+        let (sender, ready) = oneshot::channel();
+        let asked = shutdown.clone();
+        let task = tokio::spawn(async move {
+            imd::cli::serve::serve(config, asked, |addresses| {
+                // Whoever waited may have given up; the server then ends with the test.
+                let _ = sender.send(addresses.to_vec());
+            })
+            .await
+        });
+        match ready.await {
+            Ok(addresses) => {
+                self.running = Some(Running {
+                    shutdown,
+                    task,
+                    addresses,
+                });
+                Ok(())
+            }
+            Err(_) => match task.await? {
+                Ok(()) => Err(anyhow!("the server ended before it was ready")),
+                Err(error) => Err(error.context("the server does not start")),
+            },
+        }
+    }
+
+    /// Stop in order, as SIGTERM does, and wait for the end.
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
+        running.shutdown.request();
+        running.task.await?
+    }
+
+    /// Open the database beside the server, as the command line does.
+    pub fn store(&self) -> Result<SqliteStore> {
+        let database = self.database();
+        if let Some(folder) = database.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let options = SqliteOptions {
+            full_text: true,
+            check: false,
+        };
+        Ok(SqliteStore::open(&database, options)?)
+    }
+
+    /// Make an account with its usual password.
+    pub async fn account(&self, user: &str, role: Role) -> Result<()> {
+        let account = Account {
+            username: user.to_owned(),
+            role,
+            enabled: true,
+            created_at: now_millis(),
+        };
+        let credentials = imd::sasl::derive(&password(user)).map_err(|e| anyhow!(e))?;
+        let store = self.store()?;
+        store.create_account(account, credentials).await?;
+        Ok(())
+    }
+
+    /// Where clients connect.
+    pub fn address(&self, direct_tls: bool) -> Result<SocketAddr> {
+        let running = self.running.as_ref().context("the server does not run")?;
+        running
+            .addresses
+            .iter()
+            .find(|(_, direct)| *direct == direct_tls)
+            .map(|(address, _)| *address)
+            .context("the server does not listen for this kind of connection")
+    }
+
+    /// A TLS client that trusts this server's certificate and no other.
+    pub fn tls(&self, alpn: bool) -> Result<tokio_rustls::TlsConnector> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.clone())?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        if alpn {
+            config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        }
+        Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.shutdown.request();
+        }
+    }
+}
