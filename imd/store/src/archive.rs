@@ -181,7 +181,8 @@ pub trait ArchiveStore {
 
     /// Queues the writes, all of which happen or none, and returns once they are queued: it waits while
     /// the queue is full, so await it before reading more from the client. Writes of one caller are
-    /// committed in the order queued. The `Commit` fails with `Limit` where an offline queue is full.
+    /// committed in the order queued. The `Commit` fails with `Limit` where an offline queue is full,
+    /// and with `Absent` where its user has no account.
     async fn append(&self, writes: Vec<Write>) -> Commit;
 
     /// A page of what matches. An archive that never existed is empty and complete. Ids in `filter` or
@@ -232,6 +233,6 @@ pub trait ArchiveStore {
     /// The user's preferences; `None` when never set.
     async fn archive_prefs(&self, user: &str) -> Result<Option<ArchivePrefs>>;
 
-    /// Sets the user's preferences.
+    /// Sets the user's preferences. `Absent` when there is no such account.
     async fn set_archive_prefs(&self, user: &str, prefs: ArchivePrefs) -> Result<()>;
 }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::Result;
 
 /// Block lists. `user` is the prepared localpart; blocked JIDs may be bare, full, domain, or domain with resource.
+/// Writing for a user without an account fails with `Absent`.
 #[async_trait]
 pub trait BlockStore {
     /// The blocked JIDs in their order; empty for an unknown user.

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::Result;
 
 /// Private XML. `user` is the prepared localpart; an element is known by its name and namespace.
+/// Writing for a user without an account fails with `Absent`.
 #[async_trait]
 pub trait PrivateStore {
     /// The element as XML; `None` when never set.

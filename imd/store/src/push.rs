@@ -23,7 +23,7 @@ pub struct PushRegistration {
     pub failures: u32,
 }
 
-/// Push registrations. `user` is the prepared localpart.
+/// Push registrations. `user` is the prepared localpart. Registering without an account fails with `Absent`.
 #[async_trait]
 pub trait PushStore {
     /// Registers, or renews the registration of the same service and node. `Limit` when the user would have more than `max`.

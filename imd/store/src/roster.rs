@@ -136,7 +136,8 @@ pub struct SubscriptionRequest {
     pub stanza: String,
 }
 
-/// Rosters. `user` is the prepared localpart, `contact` a bare JID.
+/// Rosters. `user` is the prepared localpart, `contact` a bare JID. Writing for a user without an
+/// account fails with `Absent`.
 #[async_trait]
 pub trait RosterStore {
     /// The whole roster; empty with version 0 for a user who never had one.

@@ -188,12 +188,15 @@ fn prepare(path: &Path, options: SqliteOptions) -> std::result::Result<Connectio
         }
         .into());
     }
+    // A message changes pages all over the indexes. A log of up to 16 MiB lets those that change again and
+    // again be written to their place once, which an SD card cares about more than about the space.
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -4096;
-         PRAGMA journal_size_limit = 16777216;
+         PRAGMA cache_size = -8192;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA trusted_schema = OFF;",
     )?;
     if options.check {

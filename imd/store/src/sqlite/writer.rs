@@ -313,9 +313,6 @@ fn run(tx: &Tx, mut queue: mpsc::Receiver<Queued>) {
         }
         write(tx, batch);
     }
-    if let Err(error) = tx.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
-        tracing::warn!(%error, "the write-ahead log is left for the next start");
-    }
 }
 
 fn write(tx: &Tx, mut batch: Vec<Queued>) {
