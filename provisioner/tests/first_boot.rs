@@ -403,6 +403,35 @@ fn a_password_put_on_the_card_again_sets_it_anew() {
 }
 
 #[test]
+fn the_blocks_that_held_the_password_are_overwritten() {
+    use std::io::Read;
+    let folder = flashed(Some(&wishes()));
+    let mut old = std::fs::File::open(folder.path().join("boot/firmware/perch.toml")).unwrap();
+    boot(folder.path(), &FakeSystem::new(folder.path()));
+    let mut left = String::new();
+    old.read_to_string(&mut left).unwrap();
+    assert_eq!(left, " ".repeat(wishes().len()));
+}
+
+#[test]
+fn a_file_that_an_editor_named_with_txt_is_pointed_out() {
+    let folder = flashed(None);
+    put(
+        folder.path(),
+        "/boot/firmware/perch.toml.txt",
+        "hostname = \"office\"\n",
+    );
+    boot(folder.path(), &FakeSystem::new(folder.path()));
+    let status = get(folder.path(), "/boot/firmware/perch-status.txt");
+    assert!(
+        status.contains(
+            "perch.toml.txt:1: found a file of this name; accepted: perch.toml, without .txt"
+        ),
+        "{status}"
+    );
+}
+
+#[test]
 fn turning_ssh_off_again_takes_effect() {
     let folder = flashed(Some(&wishes()));
     let system = FakeSystem::new(folder.path());

@@ -55,6 +55,13 @@ pub fn read(files: &Files) -> Result<Option<PerchToml>, Problems> {
     document.into_result(Some(wishes)).map(Some)
 }
 
+/// The problem with a file that an editor named `perch.toml.txt` without showing it. `None`: there is no such file.
+pub fn misnamed(files: &Files) -> Option<String> {
+    let name = format!("{NAME}.txt");
+    let found = files.path(PATH).with_file_name(&name).exists();
+    found.then(|| format!("{name}:1: found a file of this name; accepted: {NAME}, without .txt"))
+}
+
 fn read_document(document: &Document) -> PerchToml {
     let mut root = document.root();
     let host_name = root.optional("hostname", HostName::parse);

@@ -86,7 +86,10 @@ pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
             boot.wishes = Some(wishes);
             "from perch.toml"
         }
-        Ok(None) => "no perch.toml",
+        Ok(None) => {
+            boot.problems.extend(perch_toml::misnamed(boot.files));
+            "no perch.toml"
+        }
         Err(problems) => {
             boot.problems
                 .extend(problems.iter().map(ToString::to_string));
