@@ -109,6 +109,11 @@ impl Tx {
     /// Runs and commits jobs in one transaction. `Ok` has the outcome of each; `Err` means that nothing
     /// of any of them is in the database.
     fn commit(&self, jobs: &mut [Queued]) -> std::result::Result<Vec<Result<()>>, Fault> {
+        if !self.is_autocommit() {
+            // The rollback of an earlier batch failed (on a failing disk); this one must not join it.
+            self.forget(0);
+            self.prepare_cached("ROLLBACK")?.execute([])?;
+        }
         self.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let done = self.run_all(jobs).and_then(|outcomes| {
             self.prepare_cached("COMMIT")?.execute([])?;

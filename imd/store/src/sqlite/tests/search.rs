@@ -53,6 +53,16 @@ async fn search_finds_words_and_runs_of_chinese() {
 }
 
 #[tokio::test]
+async fn a_very_long_search_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = reopen(&folder, true);
+    let text: String = (0..2_000).map(|n| format!("w{n} ")).collect();
+    append(&store, &text).await.await.unwrap();
+    append(&store, "w1 w2").await.await.unwrap();
+    assert_eq!(search(&store, &text).await, [text]);
+}
+
+#[tokio::test]
 async fn search_follows_replacing_and_deleting() {
     let folder = tempfile::tempdir().unwrap();
     let store = reopen(&folder, true);
