@@ -210,4 +210,15 @@ mod tests {
         circle.extend([0xc0, 12]);
         assert!(!is_answer(&circle, "perch"));
     }
+    #[test]
+    fn any_bytes_are_read_without_a_panic() {
+        let whole = response("perch");
+        for at in 0..whole.len() {
+            for value in 0..=255 {
+                let mut packet = whole.clone();
+                packet[at] = value;
+                let _ = is_answer(&packet, "perch");
+            }
+        }
+    }
 }

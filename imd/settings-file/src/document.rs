@@ -15,6 +15,8 @@ const MAX_FILE_SIZE: u64 = 1 << 20;
 pub struct Document {
     name: String,
     text: String,
+    /// Where each line ends, in bytes.
+    line_ends: Vec<usize>,
     root: Entries,
     problems: RefCell<Vec<Problem>>,
     /// With bad syntax, keys may be missing only because their line could not be read.
@@ -29,12 +31,19 @@ impl Document {
         let (table, errors) = DeTable::parse_recoverable(&text);
         let root = entries(table.get_ref());
         let syntax_errors = !errors.is_empty();
+        let line_ends = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at)
+            .collect();
         let document = Self {
             name,
             root,
             problems: RefCell::default(),
             syntax_errors,
             text: text.clone(),
+            line_ends,
         };
         for error in errors {
             let line = document.line_of(&error.span().unwrap_or_default());
@@ -139,12 +148,7 @@ impl Document {
     }
 
     pub(crate) fn line_of(&self, span: &Span) -> usize {
-        1 + self
-            .text
-            .bytes()
-            .take(span.start)
-            .filter(|byte| *byte == b'\n')
-            .count()
+        1 + self.line_ends.partition_point(|end| *end < span.start)
     }
 
     /// The text of a value as it was written, on one line and cut to a length that fits a message.
@@ -163,7 +167,8 @@ impl Document {
         self.problems.borrow_mut().push(Problem {
             file: self.name.clone(),
             line,
-            key: key.to_owned(),
+            // A quoted key may hold anything, also line ends.
+            key: one_line(key),
             found: found.into(),
             accepted: accepted.into(),
             hint,

@@ -214,3 +214,46 @@ fn durations_and_sizes_that_overflow_are_refused() {
         .unwrap_err();
     assert_eq!(problems.iter().count(), 2, "{problems}");
 }
+
+/// Whatever is in the file, reading it ends with a value or with problems that name lines of the file.
+#[test]
+fn damaged_files_give_problems_and_never_a_panic() {
+    let mut state = 2026_u64;
+    let mut random = |below: usize| {
+        // Knuth's MMIX generator: repeatable damage.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let pieces = [
+        "[", "]", "\"", "'", "\"\"\"", "=", "\n", "\r", ".", "{", "}", ",", "#", "\0", "é", "1e9",
+        "[[room]]", "\\u12",
+    ];
+    for _ in 0..5_000 {
+        let mut text = GOOD.to_owned();
+        for _ in 0..=random(4) {
+            let at = (0..=random(text.len() + 1))
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap();
+            let last = (at + random(8)).min(text.len());
+            let end = (at..=last)
+                .rev()
+                .find(|end| text.is_char_boundary(*end))
+                .unwrap();
+            text.replace_range(at..end, pieces[random(pieces.len())]);
+        }
+        let lines = text.split('\n').count();
+        if let Err(problems) = read(&text) {
+            for problem in &problems {
+                assert!(
+                    (1..=lines).contains(&problem.line),
+                    "line {} of {lines}: {text:?}",
+                    problem.line
+                );
+                assert_eq!(problem.to_string().lines().count(), 1, "{problem}");
+            }
+        }
+    }
+}
