@@ -3,7 +3,7 @@
 //! A stanza's way, in one direction: [`listen`] accepts a connection; [`stream`] frames it, negotiates and
 //! authenticates ([`sasl`]); [`session`] is the logged-in client, its `from` stamped once; [`route`] decides who
 //! gets a stanza; [`feature`] answers and keeps what the protocol's extensions ask for; the store
-//! (`imd-store`) puts it on the disk. Everything shared is in [`server::Server`]; settings in [`config`].
+//! (`imd-store`) puts it on the disk. What comes by HTTP ([`web`]) ends in the same streams. Everything shared is in [`server::Server`]; settings in [`config`].
 //!
 //! A stanza is acknowledged (XEP-0198) only when its commit has been synced. Every queue is bounded.
 
@@ -18,3 +18,4 @@ pub mod server;
 pub mod session;
 pub mod shutdown;
 pub mod stream;
+pub mod web;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use imd_store::{Account, AccountStore as _, Role, now_millis};
 
-use crate::config::{ArchiveSettings, Config, Limits, Listen, TlsFiles};
+use crate::config::{
+    ArchiveSettings, Config, Limits, Listen, TlsFiles, UploadSettings, WebSettings,
+};
 use crate::sasl;
 use crate::shutdown::Shutdown;
 
@@ -47,9 +49,10 @@ fn configuration(folder: &Path, port: u16) -> Result<Config> {
         .context("cannot make a certificate")?;
     std::fs::write(&tls.certificate, made.cert.pem())?;
     std::fs::write(&tls.key, made.signing_key.serialize_pem())?;
-    let direct = port
-        .checked_add(1)
-        .ok_or_else(|| anyhow!("the port must be below 65535"))?;
+    let (direct, web) = port
+        .checked_add(2)
+        .map(|web| (web - 1, web))
+        .ok_or_else(|| anyhow!("the port must be below 65534"))?;
     let both = |port| {
         vec![
             SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -63,6 +66,8 @@ fn configuration(folder: &Path, port: u16) -> Result<Config> {
         listen: Listen {
             starttls: both(port),
             direct_tls: both(direct),
+            https: both(web),
+            ..Listen::default()
         },
         limits: Limits::default(),
         archive: ArchiveSettings {
@@ -70,6 +75,9 @@ fn configuration(folder: &Path, port: u16) -> Result<Config> {
             search: true,
             retention: None,
         },
+        web: WebSettings::default(),
+        uploads: UploadSettings::default(),
+        external_services: Vec::new(),
     })
 }
 

@@ -79,10 +79,15 @@ pub async fn serve(
     let store = Arc::new(store);
     let server = Server::new(config, store, shutdown)?;
     let bound = listen::bind(&server.config.listen)?;
+    let web = listen::http::bind(&server.config.listen)?;
     let addresses = bound.addresses()?;
+    let web_addresses = web.addresses()?;
     for (address, direct) in &addresses {
         let way = if *direct { "direct TLS" } else { "STARTTLS" };
         tracing::info!(%address, way, "listening for clients");
+    }
+    for (address, tls) in &web_addresses {
+        tracing::info!(%address, tls, "listening for HTTP");
     }
     tracing::info!(domain = %server.config.domain, open_files = files, "ready");
     notify::ready(&format!(
@@ -91,7 +96,9 @@ pub async fn serve(
     ));
     ready(&addresses);
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
-    let mut listening = tokio::spawn(listen::run(Arc::clone(&server), acceptors, bound));
+    let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
+    let browsers = listen::http::run(Arc::clone(&server), acceptors, web);
+    let mut listening = tokio::spawn(async { tokio::join!(clients, browsers) });
     server.shutdown.requested().await;
     notify::stopping();
     tracing::info!(sessions = server.directory.len(), "shutting down");

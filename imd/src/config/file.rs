@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use settings_file::{Document, Problems, Table, Value, parse as value};
 
-use super::{ArchiveSettings, Config, Limits, Listen, TlsFiles};
+use super::{ArchiveSettings, Config, Limits, Listen, TlsFiles, web};
 
 /// Read and check a settings file.
 ///
@@ -31,6 +31,13 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
     let listen = listen(root.table_or_empty("listen"));
     let limits = limits(root.table_or_empty("limits"));
     let archive = archive(root.table_or_empty("archive"));
+    let web = web::web(root.table_or_empty("web"));
+    let uploads = web::uploads(root.table_or_empty("uploads"));
+    let external_services = root
+        .tables("external_service")
+        .into_iter()
+        .filter_map(web::external_service)
+        .collect();
     root.finish();
     let config = match (domain, data_dir, tls) {
         (Some(domain), Some(data_dir), Some(tls)) => Some(Config {
@@ -40,6 +47,9 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
             listen,
             limits,
             archive,
+            web,
+            uploads,
+            external_services,
         }),
         _ => None,
     };
@@ -77,6 +87,12 @@ fn listen(mut table: Table<'_>) -> Listen {
         direct_tls: table
             .list("direct_tls", value::socket_address)
             .unwrap_or_default(),
+        https: table
+            .list("https", value::socket_address)
+            .unwrap_or_default(),
+        http: table.list("http", web::loopback).unwrap_or_default(),
+        http_socket: table.optional("http_socket", value::path),
+        admin: table.optional("admin", value::path),
     };
     table.finish();
     listen
@@ -121,6 +137,13 @@ fn limits(mut table: Table<'_>) -> Limits {
             1_000_000,
             default.connections_before_login,
         ),
+        http_connections: number(
+            t,
+            "http_connections",
+            10,
+            1_000_000,
+            default.http_connections,
+        ),
         sessions_per_account: number(
             t,
             "sessions_per_account",
@@ -155,7 +178,7 @@ fn limits(mut table: Table<'_>) -> Limits {
     limits
 }
 
-fn number<T>(table: &mut Table<'_>, key: &str, least: T, most: T, default: T) -> T
+pub(super) fn number<T>(table: &mut Table<'_>, key: &str, least: T, most: T, default: T) -> T
 where
     T: TryFrom<i64> + PartialOrd + std::fmt::Display,
 {
@@ -164,7 +187,13 @@ where
         .unwrap_or(default)
 }
 
-fn size(table: &mut Table<'_>, key: &str, least: usize, most: usize, default: usize) -> usize {
+pub(super) fn size(
+    table: &mut Table<'_>,
+    key: &str,
+    least: usize,
+    most: usize,
+    default: usize,
+) -> usize {
     let parse = |found: &Value<'_>| {
         let bytes = value::size(found)?;
         usize::try_from(bytes)

@@ -3,12 +3,14 @@
 //! Every key is documented on its field; `configs/imd.example.toml` shows them with their defaults.
 
 mod file;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use file::{parse, read};
+pub use web::{ExternalService, UploadSettings, WebSettings};
 
 /// Everything `imd serve` is told.
 #[derive(Debug, Clone)]
@@ -25,6 +27,12 @@ pub struct Config {
     pub limits: Limits,
     /// The message archive.
     pub archive: ArchiveSettings,
+    /// The web: its address, the web chat, invitations.
+    pub web: WebSettings,
+    /// Uploads.
+    pub uploads: UploadSettings,
+    /// STUN and TURN servers (XEP-0215).
+    pub external_services: Vec<ExternalService>,
 }
 
 /// Certificate files.
@@ -37,12 +45,20 @@ pub struct TlsFiles {
 }
 
 /// Listening addresses. An empty list turns a listener off.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Listen {
     /// Clients, TCP with STARTTLS (RFC 6120 §5).
     pub starttls: Vec<SocketAddr>,
     /// Clients, TLS from the first byte (XEP-0368).
     pub direct_tls: Vec<SocketAddr>,
+    /// Browsers and HTTP clients, TLS with the server's own certificate.
+    pub https: Vec<SocketAddr>,
+    /// The same without TLS: loopback addresses only.
+    pub http: Vec<SocketAddr>,
+    /// The same on a Unix socket, for nginx, which is trusted to say where a request comes from.
+    pub http_socket: Option<PathBuf>,
+    /// The admin API on a Unix socket: whoever may open it is an administrator.
+    pub admin: Option<PathBuf>,
 }
 
 /// Message archive (XEP-0313).
@@ -73,6 +89,8 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Connections that have not logged in yet, from all addresses.
     pub connections_before_login: u32,
+    /// HTTP connections at one time.
+    pub http_connections: u32,
     /// Sessions of one account.
     pub sessions_per_account: usize,
     /// Bytes that wait for one client before it counts as stuck.
@@ -107,6 +125,7 @@ impl Default for Limits {
             login_attempts: 5,
             connections_per_address: 500,
             connections_before_login: 2000,
+            http_connections: 4096,
             sessions_per_account: 32,
             outbound_bytes: 4 * 1024 * 1024,
             write_timeout: Duration::from_secs(30),

@@ -1,6 +1,8 @@
 //! Accepting connections: addresses, permits, TLS.
 
+mod count;
 pub mod files;
+pub mod http;
 mod tcp;
 pub mod tls;
 

@@ -1,9 +1,8 @@
 //! TCP listeners for clients.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use imd_proto::xml::Limits;
@@ -11,6 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::count::{Counted, PerAddress};
 use super::tls::Acceptors;
 use crate::config::Listen;
 use crate::server::Server;
@@ -19,7 +19,7 @@ use crate::stream::{c2s, tcp::Tcp};
 /// Connections that may wait to be accepted: a whole school comes back at once after a power cut.
 const BACKLOG: u32 = 4096;
 /// How long accepting pauses when the system has no more files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Sockets that listen.
 pub struct Bound {
@@ -59,7 +59,7 @@ pub fn bind(listen: &Listen) -> anyhow::Result<Bound> {
     Ok(Bound { listeners })
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -74,7 +74,7 @@ struct Door {
     server: Arc<Server>,
     acceptors: Acceptors,
     before_login: Arc<Semaphore>,
-    per_address: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    per_address: PerAddress,
 }
 
 /// Accept until shutdown, then wait until every connection has ended.
@@ -83,7 +83,7 @@ pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound) {
         before_login: Arc::new(Semaphore::new(
             server.config.limits.connections_before_login as usize,
         )),
-        per_address: Arc::default(),
+        per_address: PerAddress::new(server.config.limits.connections_per_address),
         acceptors,
         server: Arc::clone(&server),
     });
@@ -109,7 +109,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, direct: bool) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(count) = Counted::enter(&door, peer.ip()) {
+                if let Some(count) = door.per_address.enter(peer.ip()) {
                     connections.spawn(connection(
                         Arc::clone(&door),
                         stream,
@@ -168,46 +168,4 @@ async fn connection(
         Tcp::plain(stream, peer, door.acceptors.starttls.clone(), before, after)
     };
     c2s::serve(Arc::clone(&door.server), transport, permit).await;
-}
-
-/// One of the connections from an address, until dropped.
-struct Counted {
-    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
-    address: Option<IpAddr>,
-}
-
-impl Counted {
-    fn enter(door: &Door, address: IpAddr) -> Option<Self> {
-        let counts = Arc::clone(&door.per_address);
-        if address.to_canonical().is_loopback() {
-            return Some(Self {
-                counts,
-                address: None,
-            });
-        }
-        let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = map.entry(address).or_default();
-        if *count >= door.server.config.limits.connections_per_address {
-            return None;
-        }
-        *count += 1;
-        drop(map);
-        Some(Self {
-            counts,
-            address: Some(address),
-        })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        let mut map = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = map.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                map.remove(&address);
-            }
-        }
-    }
 }

@@ -12,13 +12,15 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
 
-/// Acceptors for the two ways in.
+/// Acceptors for the ways in.
 #[derive(Clone)]
 pub struct Acceptors {
     /// For STARTTLS: the protocol is known, so none is negotiated.
     pub starttls: TlsAcceptor,
     /// For direct TLS: ALPN `xmpp-client` (XEP-0368 §4).
     pub direct: TlsAcceptor,
+    /// For HTTP: ALPN `http/1.1`.
+    pub https: TlsAcceptor,
 }
 
 /// Read the certificate and make acceptors.
@@ -29,9 +31,12 @@ pub fn acceptors(files: &TlsFiles) -> Result<Acceptors> {
     let starttls = config(files)?;
     let mut direct = starttls.clone();
     direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    let mut https = starttls.clone();
+    https.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Acceptors {
         starttls: TlsAcceptor::from(Arc::new(starttls)),
         direct: TlsAcceptor::from(Arc::new(direct)),
+        https: TlsAcceptor::from(Arc::new(https)),
     })
 }
 

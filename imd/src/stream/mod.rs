@@ -3,6 +3,7 @@
 mod auth;
 mod bind;
 pub mod c2s;
+pub mod framing;
 mod header;
 mod manage;
 mod run;

@@ -1,0 +1,11 @@
+//! The web of a real server, in this process, with real HTTP and WebSocket clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod discovery;
+mod harness;
+mod websocket;
