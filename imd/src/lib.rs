@@ -7,6 +7,8 @@
 //!
 //! A stanza is acknowledged (XEP-0198) only when its commit has been synced. Every queue is bounded.
 
+pub use imd_store as store;
+
 pub mod cli;
 pub mod config;
 pub mod feature;

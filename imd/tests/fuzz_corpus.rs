@@ -1,0 +1,24 @@
+//! The fuzz targets of imd/fuzz with a stable compiler, run like those of imd/proto.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+#[path = "../fuzz/properties.rs"]
+mod properties;
+#[path = "../proto/fuzz/runner.rs"]
+mod runner;
+
+use runner::run;
+
+#[test]
+fn nobody_gets_in_with_made_up_scram_messages() {
+    run("scram", properties::scram);
+}
+
+#[test]
+fn every_settings_file_is_read_or_refused_in_words() {
+    run("config", properties::config);
+}
