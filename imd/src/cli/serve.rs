@@ -110,6 +110,10 @@ pub async fn serve(
         );
     }
     heart.abort();
+    // What has been taken is written before the process ends.
+    if let Err(error) = server.store.close().await {
+        tracing::error!(%error, "the last writes failed");
+    }
     tracing::info!("stopped");
     Ok(())
 }
