@@ -139,7 +139,8 @@ impl Server {
 
     /// Send an error back to whoever sent a stanza, unless it is one itself or wants no answer (RFC 6120 §8.3.1).
     pub async fn bounce(self: &Arc<Self>, stanza: &Stanza, error: &StanzaError) {
-        if stanza.is_error() || (stanza.kind == imd_proto::Kind::Iq && !stanza.is_request()) {
+        let answer = stanza.kind == imd_proto::Kind::Iq && stanza.type_attr() == Some("result");
+        if stanza.is_error() || answer {
             return;
         }
         let from = stanza.to.clone().unwrap_or_else(|| stanza.from.to_bare());

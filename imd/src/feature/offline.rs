@@ -29,6 +29,8 @@ impl Feature for Offline {
                 return;
             }
         }
+        // A message that came just before is on its way to the disk, and must not wait for the login after this.
+        let _ = server.store.append(Vec::new()).await.await;
         let mut after = 0;
         loop {
             let messages = match server.store.offline(&session.user, after, BATCH).await {

@@ -113,7 +113,16 @@ async fn deliver(
     user: &str,
     writes: &mut Vec<Write>,
 ) {
-    let sessions = server.directory.sessions(user);
+    let mut sessions = server.directory.sessions(user);
+    if sessions.is_empty() {
+        if !exists(server, user).await {
+            return server
+                .bounce(stanza, &StanzaError::new(Condition::ServiceUnavailable))
+                .await;
+        }
+        // Somebody may have logged in while the disk was asked.
+        sessions = server.directory.sessions(user);
+    }
     let kind = stanza.message_type();
     let views: Vec<_> = sessions.iter().map(|session| view(session, to)).collect();
     let storable = archive::may_store(stanza);
@@ -124,11 +133,6 @@ async fn deliver(
         carbons::eligible(stanza),
         storable,
     );
-    if sessions.is_empty() && !exists(server, user).await {
-        return server
-            .bounce(stanza, &StanzaError::new(Condition::ServiceUnavailable))
-            .await;
-    }
     if let Some(condition) = decision.error {
         return server.bounce(stanza, &condition.into()).await;
     }

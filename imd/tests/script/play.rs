@@ -2,35 +2,16 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use imd_proto::{Element, ns};
+use anyhow::{Context as _, Result, anyhow, bail};
 use imd_store::Role;
 
 use super::parse::{Act, Server, Step, What, Who};
+use super::player::{Connection, Player};
 use crate::support::client::within;
 use crate::support::pattern::{self, Names};
 use crate::support::{
-    Broken, Client, DOMAIN, Incoming, Login, Mechanism, Refused, StreamManagement, TestServer, Way,
+    Client, DOMAIN, Login, Mechanism, Refused, StreamManagement, TestServer, Way,
 };
-
-/// A client of the conversation.
-struct Player {
-    login: Login,
-    connection: Connection,
-    ignored: Vec<Element>,
-    /// Whether it has sent something that the server may not have dealt with.
-    unsettled: bool,
-    /// Whether it can ask for a sign of life.
-    bound: bool,
-    /// The last of what came and went, for the report of a failure.
-    log: Vec<String>,
-}
-
-enum Connection {
-    Open(Box<Client>),
-    Broken(Broken),
-    Gone,
-}
 
 struct Stage {
     server: TestServer,
@@ -121,7 +102,7 @@ impl Stage {
         Ok(())
     }
 
-    /// See to it that the server has dealt with what clients have sent.
+    /// See to it that the server has dealt with what others have sent.
     async fn settle(&mut self, but: Option<&Who>) -> Result<()> {
         for (who, player) in &mut self.players {
             if but != Some(who)
@@ -129,13 +110,16 @@ impl Stage {
                 && std::mem::take(&mut player.unsettled)
                 && let Connection::Open(client) = &mut player.connection
             {
-                client.sync().await?;
+                // Whoever has been disconnected for what it sent has been dealt with as well.
+                client.settle().await?;
             }
         }
         Ok(())
     }
 
     async fn client_step(&mut self, who: &Who, act: &Act) -> Result<()> {
+        // What others did before this step has been dealt with before it begins.
+        self.settle(Some(who)).await?;
         match act {
             Act::Connects(options) => return self.connect(who, options).await,
             Act::CannotConnect { options, condition } => {
@@ -145,7 +129,7 @@ impl Stage {
                 };
             }
             Act::Opens(options) => return self.open(who, options).await,
-            Act::ReceivesNothing | Act::Breaks => self.settle(None).await?,
+            Act::Breaks => self.settle(None).await?,
             _ => {}
         }
         let player = self
@@ -156,9 +140,10 @@ impl Stage {
             Act::Resumes | Act::CannotResume => {
                 let resumed = player.resume(&self.server).await;
                 match (resumed, matches!(act, Act::Resumes)) {
-                    (Err(error), true) => Err(error),
+                    (Ok(()), true) => Ok(()),
                     (Ok(()), false) => Err(anyhow!("the session was resumed")),
-                    _ => Ok(()),
+                    (Err(error), false) if error.is::<Refused>() => Ok(()),
+                    (Err(error), _) => Err(error),
                 }
             }
             Act::Sends(block) => player.send(&pattern::fill(block, &self.names)).await,
@@ -269,161 +254,5 @@ fn refused_with(error: &anyhow::Error, condition: &str) -> Result<()> {
             refused.condition()
         ),
         None => bail!("not refused because of {condition}: {error:#}"),
-    }
-}
-
-impl Player {
-    fn client(&mut self) -> Result<&mut Client> {
-        match &mut self.connection {
-            Connection::Open(client) => Ok(client),
-            _ => bail!("this client is not connected"),
-        }
-    }
-
-    async fn send(&mut self, block: &str) -> Result<()> {
-        self.unsettled = true;
-        self.log.push(format!("-> {}", block.replace('\n', " ")));
-        self.client()?.send(block).await
-    }
-
-    /// The next thing that came, but for what is ignored. `wanted` is not ignored.
-    async fn next(&mut self, wanted: &[Element], names: &Names) -> Result<Incoming> {
-        let what = wanted
-            .first()
-            .map(|w| w.to_xml_in(ns::CLIENT))
-            .unwrap_or_default();
-        loop {
-            let next = within(&format!("send {what}"), self.client()?.next()).await?;
-            if let Incoming::Element(found) = &next {
-                self.log.push(format!("<- {}", found.to_xml_in(ns::CLIENT)));
-                let is =
-                    |p: &Element| pattern::matches(p, found, false, &mut names.clone()).is_ok();
-                if !wanted.iter().any(is) && self.ignored.iter().any(is) {
-                    continue;
-                }
-            }
-            return Ok(next);
-        }
-    }
-
-    async fn receive(
-        &mut self,
-        mut wanted: Vec<Element>,
-        exactly: bool,
-        any_order: bool,
-        names: &mut Names,
-    ) -> Result<()> {
-        while !wanted.is_empty() {
-            let candidates = if any_order { &wanted[..] } else { &wanted[..1] };
-            let found = match self.next(candidates, names).await? {
-                Incoming::Element(found) => found,
-                other => bail!(
-                    "{other:?} came instead of {}",
-                    wanted[0].to_xml_in(ns::CLIENT)
-                ),
-            };
-            let mut why = String::new();
-            let at = candidates.iter().position(|pattern| {
-                let mut tried = names.clone();
-                match pattern::matches(pattern, &found, exactly, &mut tried) {
-                    Ok(()) => {
-                        *names = tried;
-                        true
-                    }
-                    Err(reason) => {
-                        why = reason;
-                        false
-                    }
-                }
-            });
-            match at {
-                Some(at) => drop(wanted.remove(at)),
-                None => bail!(
-                    "{why}\n      expected {}\n      received {}",
-                    wanted[0].to_xml_in(ns::CLIENT),
-                    found.to_xml_in(ns::CLIENT)
-                ),
-            }
-        }
-        Ok(())
-    }
-
-    async fn receive_nothing(&mut self) -> Result<()> {
-        self.client()?.sync().await?;
-        while let Some(incoming) = self.client()?.waiting() {
-            let ignored = match &incoming {
-                Incoming::Element(found) => self
-                    .ignored
-                    .iter()
-                    .any(|p| pattern::matches(p, found, false, &mut Names::new()).is_ok()),
-                _ => false,
-            };
-            if !ignored {
-                match incoming {
-                    Incoming::Element(e) => {
-                        bail!("expected nothing, received {}", e.to_xml_in(ns::CLIENT))
-                    }
-                    other => bail!("expected nothing, got {other:?}"),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_disconnected(&mut self, condition: Option<&str>) -> Result<()> {
-        let mut error = None;
-        loop {
-            match self.next(&[], &Names::new()).await? {
-                Incoming::Element(e) if e.is("error", ns::STREAM) => error = Some(Refused(e)),
-                Incoming::Element(e) => bail!("received {} instead", e.to_xml_in(ns::CLIENT)),
-                Incoming::StreamEnd => {}
-                Incoming::Closed => break,
-            }
-        }
-        self.cut()?;
-        if let Some(condition) = condition {
-            let error = error.context("the connection ended without a word")?;
-            ensure!(
-                error.condition() == condition,
-                "the stream ended with {}, not {condition}",
-                error.condition()
-            );
-        }
-        Ok(())
-    }
-
-    fn cut(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.connection, Connection::Gone) {
-            Connection::Open(client) => {
-                self.connection = Connection::Broken(client.cut()?);
-                Ok(())
-            }
-            _ => bail!("this client is not connected"),
-        }
-    }
-
-    /// The server has stopped: take what it still said, and stay ready to resume.
-    async fn lost(&mut self) -> Result<()> {
-        if let Connection::Open(client) = &mut self.connection {
-            client.read_to_end().await?;
-            self.cut()?;
-        }
-        Ok(())
-    }
-
-    async fn resume(&mut self, server: &TestServer) -> Result<()> {
-        match std::mem::replace(&mut self.connection, Connection::Gone) {
-            Connection::Broken(broken) => match broken.resume(server, &self.login).await {
-                Ok(client) => {
-                    self.connection = Connection::Open(Box::new(client));
-                    Ok(())
-                }
-                Err((broken, error)) => {
-                    self.connection = Connection::Broken(broken);
-                    Err(error)
-                }
-            },
-            _ => bail!("this client has not lost its connection"),
-        }
     }
 }

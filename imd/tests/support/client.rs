@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use imd_proto::xml::{Limits, StreamEvent, StreamReader};
+use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, Kind, ns};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::login::{self, Login, Refused, StreamManagement, Way};
+use super::management::{Broken, Management};
 use super::pattern::{self, Names};
+use super::stream::Stream;
 use super::{DEADLINE, DOMAIN, TestServer};
 
 /// What the server sent.
@@ -39,94 +40,17 @@ impl Incoming {
     }
 }
 
-/// Stream management as the client counts.
-#[derive(Debug, Clone, Default)]
-struct Management {
-    /// Absent: not resumable.
-    id: Option<String>,
-    received: u32,
-    acked: u32,
-    unacked: VecDeque<Element>,
-}
-
-/// A stream over any connection.
-struct Stream<S> {
-    connection: S,
-    reader: StreamReader,
-    input: Vec<u8>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
-    fn new(connection: S) -> Self {
-        Self {
-            connection,
-            reader: reader(),
-            input: Vec::new(),
-        }
-    }
-
-    async fn write(&mut self, text: &str) -> Result<()> {
-        self.connection.write_all(text.as_bytes()).await?;
-        Ok(self.connection.flush().await?)
-    }
-
-    /// The next event; absent at the end of the connection. May be dropped and called again.
-    async fn next(&mut self) -> Result<Option<StreamEvent>> {
-        loop {
-            let mut rest = &self.input[..];
-            let event = self
-                .reader
-                .next(&mut rest)
-                .map_err(|e| anyhow!("the server's XML is wrong: {e}"))?;
-            let used = self.input.len() - rest.len();
-            self.input.drain(..used);
-            if event.is_some() {
-                return Ok(event);
-            }
-            match self.connection.read_buf(&mut self.input).await {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    /// Open the stream; the server's features.
-    async fn open(&mut self) -> Result<Element> {
-        self.reader = reader();
-        self.write(&login::header()).await?;
-        match self.next().await? {
-            Some(StreamEvent::Open(_)) => {}
-            other => bail!("expected a stream header, got {other:?}"),
-        }
-        match self.next().await? {
-            Some(StreamEvent::Stanza(features)) if features.is("features", ns::STREAM) => {
-                Ok(features)
-            }
-            Some(StreamEvent::Stanza(other)) => Err(Refused(other).into()),
-            other => bail!("expected features, got {other:?}"),
-        }
-    }
-}
-
-fn reader() -> StreamReader {
-    StreamReader::new(Limits {
-        stanza_bytes: 64 << 20,
-        depth: 1000,
-        elements: 1_000_000,
-    })
-}
-
 /// A connected client.
 pub struct Client {
-    stream: Stream<TlsStream<TcpStream>>,
+    pub(super) stream: Stream<TlsStream<TcpStream>>,
     /// The full address; empty before a resource is bound.
     pub jid: String,
     /// The features that the server announced last.
     pub features: Element,
-    management: Option<Management>,
+    pub(super) management: Option<Management>,
     /// What came and has not been looked at.
-    queue: VecDeque<Incoming>,
-    pings: u32,
+    pub(super) queue: VecDeque<Incoming>,
+    pub(super) pings: u32,
 }
 
 impl Client {
@@ -141,7 +65,7 @@ impl Client {
         .await
     }
 
-    async fn log_in(server: &TestServer, login: &Login) -> Result<Self> {
+    pub(super) async fn log_in(server: &TestServer, login: &Login) -> Result<Self> {
         let mut client = Self::open(server, login.way).await?;
         login::authenticate(&mut client, login).await?;
         client.features = client.stream.open().await?;
@@ -232,7 +156,7 @@ impl Client {
         self.write(element).await
     }
 
-    async fn write(&mut self, element: &Element) -> Result<()> {
+    pub(super) async fn write(&mut self, element: &Element) -> Result<()> {
         self.stream.write(&element.to_xml_in(ns::CLIENT)).await
     }
 
@@ -303,6 +227,14 @@ impl Client {
     /// Ask the server for a sign of life and wait for it: all that was sent before has then been dealt with.
     /// What comes meanwhile waits to be looked at.
     pub async fn sync(&mut self) -> Result<()> {
+        match self.settle().await? {
+            true => Ok(()),
+            false => bail!("the server closed the connection"),
+        }
+    }
+
+    /// The same; false when the server has closed the connection instead.
+    pub async fn settle(&mut self) -> Result<bool> {
         self.pings += 1;
         let id = format!("sync-{}", self.pings);
         let ping = Element::new("iq", ns::CLIENT)
@@ -310,14 +242,18 @@ impl Client {
             .with_attr("id", id.as_str())
             .with_attr("to", DOMAIN)
             .with_child(Element::new("ping", ns::PING));
-        self.send_element(&ping).await?;
+        // A connection that is closed already is noticed below.
+        let _ = self.send_element(&ping).await;
         within("answer a ping", async {
             loop {
                 match self.read().await? {
                     Incoming::Element(e) if e.name() == "iq" && e.attr("id") == Some(&id) => {
-                        return Ok(());
+                        return Ok(true);
                     }
-                    Incoming::Closed => bail!("the server closed the connection"),
+                    Incoming::Closed => {
+                        self.queue.push_back(Incoming::Closed);
+                        return Ok(false);
+                    }
                     other => self.queue.push_back(other),
                 }
             }
@@ -392,82 +328,6 @@ impl Client {
                 .collect(),
             pings: self.pings,
         })
-    }
-}
-
-/// A client that has lost its connection.
-pub struct Broken {
-    pub jid: String,
-    management: Option<Management>,
-    queue: VecDeque<Incoming>,
-    pings: u32,
-}
-
-impl Broken {
-    /// Connect again and take the session up where it broke; what the server did not acknowledge is sent again.
-    ///
-    /// The error comes with what is needed to try again.
-    pub async fn resume(
-        self,
-        server: &TestServer,
-        login: &Login,
-    ) -> Result<Client, (Self, anyhow::Error)> {
-        match within("resume", self.try_resume(server, login)).await {
-            Ok((mut client, management)) => {
-                let again: Vec<Element> = management.unacked.iter().cloned().collect();
-                client.jid = self.jid;
-                client.queue = self.queue;
-                client.pings = self.pings;
-                client.management = Some(management);
-                for element in again {
-                    // A connection that is gone again is noticed when it is read.
-                    let _ = client.write(&element).await;
-                }
-                Ok(client)
-            }
-            Err(error) => Err((self, error)),
-        }
-    }
-
-    async fn try_resume(&self, server: &TestServer, login: &Login) -> Result<(Client, Management)> {
-        let mut management = self
-            .management
-            .clone()
-            .context("stream management is off")?;
-        let id = management
-            .id
-            .clone()
-            .context("the session is not resumable")?;
-        let mut client = Client::log_in(server, login).await?;
-        let resume = Element::new("resume", ns::SM)
-            .with_attr("previd", id)
-            .with_attr("h", management.received.to_string());
-        client.send_element(&resume).await?;
-        let resumed = client.next().await?.element()?;
-        if !resumed.is("resumed", ns::SM) {
-            return Err(Refused(resumed).into());
-        }
-        management.acknowledged(&resumed)?;
-        Ok((client, management))
-    }
-}
-
-impl Management {
-    fn acknowledged(&mut self, element: &Element) -> Result<()> {
-        let h: u32 = element
-            .attr("h")
-            .and_then(|h| h.parse().ok())
-            .with_context(|| format!("no count in {}", element.to_xml()))?;
-        let newly = h.wrapping_sub(self.acked) as usize;
-        ensure!(
-            newly <= self.unacked.len(),
-            "the server acknowledged {h} stanzas, {} were acknowledged before and {} sent since",
-            self.acked,
-            self.unacked.len()
-        );
-        self.unacked.drain(..newly);
-        self.acked = h;
-        Ok(())
     }
 }
 

@@ -16,12 +16,15 @@
 
 pub mod client;
 pub mod login;
+pub mod management;
 pub mod pattern;
 pub mod scram;
 pub mod server;
+mod stream;
 
-pub use client::{Broken, Client, Incoming};
+pub use client::{Client, Incoming};
 pub use login::{Login, Mechanism, Refused, StreamManagement, Way};
+pub use management::Broken;
 pub use server::TestServer;
 
 /// The domain of every test server.

@@ -8,5 +8,4 @@
 
 mod discovery;
 mod harness;
-mod uploads;
 mod websocket;
