@@ -1,4 +1,7 @@
-//! The memory bars of `imd`: idle under 15 MB, and under 30 KiB for each idle TLS session.
+//! The memory bar of `imd`: under 30 KiB for each idle TLS session, with 2,000 of them.
+//!
+//! Measured on the unoptimised build, which is what the other tests have built; a released one needs no more. The
+//! other bar, an idle server under 15 MB, is checked on the booted box (`virt`), with the program that is shipped.
 
 use anyhow::{Context, Result, ensure};
 use perch_tests::host_imd::HostImd;
@@ -6,14 +9,13 @@ use perch_tests::lab::{Lab, asked_for};
 use perch_tests::xmpp::{Client, Connector, Login};
 
 const SESSIONS: usize = 2_000;
-const ACCOUNTS: usize = 50;
+const ACCOUNTS: usize = 200;
 /// How many log in at once: the daemon's work, not its memory, is what takes the time.
 const AT_ONCE: usize = 20;
-const IDLE_KIB: u64 = 15_000_000 / 1024;
 const SESSION_KIB: f64 = 30.0;
 
 #[test]
-fn an_idle_server_and_two_thousand_idle_sessions_are_small() -> Result<()> {
+fn two_thousand_idle_sessions_are_small() -> Result<()> {
     if !asked_for("bars") {
         return Ok(());
     }
@@ -40,10 +42,6 @@ fn an_idle_server_and_two_thousand_idle_sessions_are_small() -> Result<()> {
     lab.note(&format!(
         "idle {idle} KiB; with {SESSIONS} idle TLS sessions {after} KiB: {each:.1} KiB for each session"
     ));
-    ensure!(
-        idle < IDLE_KIB,
-        "idle it has {idle} KiB resident; the bar is {IDLE_KIB} KiB"
-    );
     ensure!(
         each < SESSION_KIB,
         "an idle session costs {each:.1} KiB; the bar is {SESSION_KIB} KiB"

@@ -38,6 +38,10 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     guest::assert_layout(&vm)?;
     tuning::assert_tuned(&vm)?;
     tuning::assert_tuned_before_imd(&vm)?;
+    lab.note(&format!(
+        "the idle imd has {} KiB resident",
+        guest::assert_idle_imd_is_small(&vm)?
+    ));
     vm.power_off()?;
     lab.passed();
     Ok(())

@@ -109,6 +109,24 @@ pub fn assert_layout(vm: &Vm) -> Result<()> {
     Ok(())
 }
 
+/// The bar for an idle server: under 15 MB resident. Returns the KiB.
+///
+/// # Errors
+///
+/// It has more.
+pub fn assert_idle_imd_is_small(vm: &Vm) -> Result<u64> {
+    let status = vm.run("grep VmRSS: /proc/$(systemctl show -P MainPID imd.service)/status")?;
+    let number = status.split_whitespace().nth(1).context("no VmRSS")?;
+    let kib: u64 = number
+        .parse()
+        .with_context(|| format!("the resident memory in {status:?}"))?;
+    ensure!(
+        kib * 1024 < 15_000_000,
+        "the idle imd has {kib} KiB resident; the bar is 15 MB"
+    );
+    Ok(kib)
+}
+
 /// What a first boot leaves, without what differs between any two boxes: one line each, sorted.
 ///
 /// # Errors
