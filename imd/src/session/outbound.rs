@@ -29,6 +29,8 @@ pub enum PushError {
 pub struct Outbound {
     queue: Mutex<Queue>,
     wake: Notify,
+    /// Wakes a connection that is busy writing when there is a reason to end.
+    ending: Notify,
     /// The most bytes that may wait, unacknowledged ones included.
     limit: usize,
 }
@@ -53,6 +55,7 @@ impl Outbound {
         Self {
             queue: Mutex::default(),
             wake: Notify::new(),
+            ending: Notify::new(),
             limit,
         }
     }
@@ -80,6 +83,7 @@ impl Outbound {
             });
             drop(queue);
             self.wake.notify_one();
+            self.ending.notify_one();
             return Err(PushError::Full);
         }
         queue.bytes += xml.len();
@@ -166,6 +170,15 @@ impl Outbound {
     pub fn end(&self, end: End) {
         self.queue().end.get_or_insert(end);
         self.wake.notify_one();
+        self.ending.notify_one();
+    }
+
+    /// Wait until there is a reason to end.
+    pub async fn ending(&self) {
+        // A permit may be left over from a reason that a resumption has dealt with.
+        while !self.has_end() {
+            self.ending.notified().await;
+        }
     }
 
     /// Whether there is a reason to end.

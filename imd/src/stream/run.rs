@@ -322,9 +322,14 @@ impl<T: Transport> Run<T> {
             let more = self.session.outbound.take(WRITE_BYTES, &mut buffer);
             if !buffer.is_empty() {
                 let written = self.transport.send_stanzas(&buffer);
-                match tokio::time::timeout(server.config.limits.write_timeout, written).await {
-                    Ok(written) => written?,
-                    Err(_) => return Err(Ended::Closed),
+                let written = tokio::time::timeout(server.config.limits.write_timeout, written);
+                tokio::select! {
+                    written = written => match written {
+                        Ok(written) => written?,
+                        Err(_) => return Err(Ended::Closed),
+                    },
+                    // A connection that takes nothing must not hold up the one that resumes its session.
+                    () = self.session.outbound.ending() => return Err(Ended::Closed),
                 }
             }
             if !more {
