@@ -197,9 +197,15 @@ fn configuration(folder: &Path, starttls: u16, direct_tls: u16) -> String {
 /// A certificate authority and a certificate for [`DOMAIN`] signed by it; returns the authority's file.
 fn make_certificates(folder: &Path) -> Result<PathBuf> {
     use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+        KeyUsagePurpose,
     };
     let mut authority = CertificateParams::new(Vec::new()).context("describe the authority")?;
+    // Names that differ: a certificate whose issuer has its own name counts as self-signed.
+    authority.distinguished_name = rcgen::DistinguishedName::new();
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Test authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let authority_key = KeyPair::generate().context("make the authority's key")?;
@@ -208,6 +214,8 @@ fn make_certificates(folder: &Path) -> Result<PathBuf> {
     let key = KeyPair::generate().context("make the server's key")?;
     let mut server =
         CertificateParams::new(vec![DOMAIN.to_owned()]).context("describe the server")?;
+    server.distinguished_name = rcgen::DistinguishedName::new();
+    server.distinguished_name.push(DnType::CommonName, DOMAIN);
     server.use_authority_key_identifier_extension = true;
     let certificate = server
         .signed_by(&key, &issuer)

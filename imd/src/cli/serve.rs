@@ -79,6 +79,7 @@ pub async fn serve(
     let store = Arc::new(store);
     let server = Server::new(config, store, shutdown)?;
     let bound = listen::bind(&server.config.listen)?;
+    let parts = crate::web::Parts::start(&server).await?;
     let web = listen::http::bind(&server.config.listen)?;
     let addresses = bound.addresses()?;
     let web_addresses = web.addresses()?;
@@ -97,7 +98,7 @@ pub async fn serve(
     ready(&addresses);
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
-    let browsers = listen::http::run(Arc::clone(&server), acceptors, web);
+    let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
     let mut listening = tokio::spawn(async { tokio::join!(clients, browsers) });
     server.shutdown.requested().await;
     notify::stopping();
@@ -109,6 +110,10 @@ pub async fn serve(
         );
     }
     heart.abort();
+    // What has been taken is written before the process ends.
+    if let Err(error) = server.store.close().await {
+        tracing::error!(%error, "the last writes failed");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -159,7 +159,8 @@ fn limits(mut table: Table<'_>) -> Limits {
             default.outbound_bytes,
         ),
         write_timeout: time(t, "write_timeout", 1, 600, default.write_timeout),
-        idle_timeout: time(t, "idle_timeout", 10, 86_400, default.idle_timeout),
+        life_timeout: time(t, "life_timeout", 1, 3600, default.life_timeout),
+        idle_timeout: time(t, "idle_timeout", 1, 86_400, default.idle_timeout),
         resume_timeout: time(t, "resume_timeout", 0, 86_400, default.resume_timeout),
         roster_items: number(t, "roster_items", 10, 100_000, default.roster_items),
         subscription_requests: number(

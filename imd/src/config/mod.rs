@@ -97,8 +97,10 @@ pub struct Limits {
     pub outbound_bytes: usize,
     /// How long one write may make no progress before the connection counts as broken.
     pub write_timeout: Duration,
-    /// Silence after which a client is asked for a sign of life; it then has a minute.
+    /// Silence after which a client is asked for a sign of life.
     pub idle_timeout: Duration,
+    /// How long it then has to give one.
+    pub life_timeout: Duration,
     /// How long a broken session waits to be resumed (XEP-0198).
     pub resume_timeout: Duration,
     /// Contacts in a roster.
@@ -130,6 +132,7 @@ impl Default for Limits {
             outbound_bytes: 4 * 1024 * 1024,
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            life_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(600),
             roster_items: 5000,
             subscription_requests: 200,

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,10 +24,12 @@ use super::tcp::{ACCEPT_PAUSE, bind_one};
 use super::tls::Acceptors;
 use crate::config::Listen;
 use crate::server::Server;
-use crate::web::{self, Peer};
+use crate::web::{self, Parts, Peer};
 
 /// How long a request's header may take, and a connection may be idle between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long bytes on the way to a peer may stay unread.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of a request's header.
 const HEADER_BYTES: usize = 32 * 1024;
 
@@ -130,9 +133,9 @@ struct Door {
 }
 
 /// Accept until shutdown, then wait until every connection has ended.
-pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound) {
+pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound, parts: Parts) {
     let limits = &server.config.limits;
-    let (web, mut ongoing) = web::Web::new(Arc::clone(&server));
+    let (web, mut ongoing) = web::Web::new(Arc::clone(&server), parts);
     let door = Arc::new(Door {
         connections: Arc::new(Semaphore::new(limits.http_connections as usize)),
         per_address: PerAddress::new(limits.connections_per_address),
@@ -166,10 +169,12 @@ impl Listener {
         Ok(match self {
             Self::Https(tcp) => {
                 let (stream, peer) = tcp.accept().await?;
+                limit_silence(&stream);
                 Accepted::Https(stream, peer.ip())
             }
             Self::Http(tcp) => {
                 let (stream, peer) = tcp.accept().await?;
+                limit_silence(&stream);
                 Accepted::Http(stream, peer.ip())
             }
             Self::Proxied(unix) => Accepted::Proxied(unix.accept().await?.0),
@@ -258,6 +263,14 @@ async fn connection(door: Arc<Door>, accepted: Accepted, permit: OwnedSemaphoreP
 
 fn guard(count: Counted) -> Option<Arc<dyn Send + Sync>> {
     Some(Arc::new(count))
+}
+
+/// A peer that takes nothing for so long is gone: an unread response must not hold its connection for ever.
+fn limit_silence(stream: &TcpStream) {
+    let millis = u32::try_from(UNREAD_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(stream, TcpUserTimeout, &millis) {
+        tracing::debug!(%error, "cannot limit the silence of a connection");
+    }
 }
 
 /// Serve HTTP/1.1 on a connection until it ends or the daemon stops.

@@ -19,8 +19,6 @@ use crate::{feature, route};
 const MAX_PENDING: usize = 256;
 /// Bytes written in one go.
 const WRITE_BYTES: usize = 64 * 1024;
-/// How long a client has to show a sign of life when asked for one.
-const LIFE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the commits of a broken connection are waited for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -364,7 +362,7 @@ impl<T: Transport> Run<T> {
             .into());
         }
         self.life_asked = true;
-        self.deadline = Instant::now() + LIFE_TIMEOUT;
+        self.deadline = Instant::now() + server.config.limits.life_timeout;
         if self.session.management().is_some() {
             return self.ask_for_ack().await;
         }

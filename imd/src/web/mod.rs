@@ -7,6 +7,7 @@ mod headers;
 mod health;
 mod host_meta;
 mod peer;
+pub mod upload;
 mod ws;
 
 use std::convert::Infallible;
@@ -32,12 +33,32 @@ pub struct Web {
     /// Held by whatever outlives its request.
     ongoing: mpsc::Sender<Infallible>,
     health: health::Last,
+    /// Absent: uploads are off.
+    uploads: Option<Arc<upload::Uploads>>,
+}
+
+/// Parts of the web that the rest of the server knows of, started before anybody can connect.
+#[derive(Default)]
+pub struct Parts {
+    uploads: Option<Arc<upload::Uploads>>,
+}
+
+impl Parts {
+    /// Start them.
+    ///
+    /// # Errors
+    /// When a folder cannot be made or the store does not answer.
+    pub async fn start(server: &Arc<Server>) -> anyhow::Result<Self> {
+        Ok(Self {
+            uploads: upload::Uploads::start(server).await?,
+        })
+    }
 }
 
 impl Web {
     /// The web of a server, and a receiver that ends when everything that outlived its request has ended.
     #[must_use]
-    pub fn new(server: Arc<Server>) -> (Arc<Self>, mpsc::Receiver<Infallible>) {
+    pub fn new(server: Arc<Server>, parts: Parts) -> (Arc<Self>, mpsc::Receiver<Infallible>) {
         let (ongoing, receiver) = mpsc::channel(1);
         let permits = server.config.limits.connections_before_login as usize;
         let web = Arc::new(Self {
@@ -45,6 +66,7 @@ impl Web {
             before_login: Arc::new(Semaphore::new(permits)),
             ongoing,
             health: health::Last::default(),
+            uploads: parts.uploads,
         });
         (web, receiver)
     }
@@ -75,6 +97,10 @@ pub fn site(web: &Arc<Web>) -> Router {
         .route("/.well-known/host-meta", get(host_meta::xml))
         .route("/.well-known/host-meta.json", get(host_meta::json))
         .route("/health", get(health::get))
+        .route(
+            "/upload/{id}/{name}",
+            get(upload::get).put(upload::put).options(upload::options),
+        )
         .fallback(not_found)
         .layer(axum::middleware::map_response(headers::secure))
         .with_state(Arc::clone(web))

@@ -1,6 +1,6 @@
 //! A server in a temporary folder, and clients for its Unix socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use imd::config::{Config, parse};
 use imd::shutdown::Shutdown;
 use imd_proto::Element;
 use imd_proto::xml::{Limits, parse_document};
+use imd_store::sqlite::{SqliteOptions, SqliteStore};
 use imd_store::{Account, AccountStore as _, Role, now_millis};
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
@@ -79,6 +80,11 @@ impl Site {
         };
         site.run().await;
         site
+    }
+
+    /// The server's database, opened a second time.
+    pub fn store(&self) -> SqliteStore {
+        open(&self.config.data_dir)
     }
 
     async fn run(&mut self) {
@@ -157,6 +163,14 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.shutdown.request();
     }
+}
+
+fn open(data: &Path) -> SqliteStore {
+    let options = SqliteOptions {
+        full_text: true,
+        check: false,
+    };
+    SqliteStore::open(&data.join("imd.sqlite"), options).unwrap()
 }
 
 fn toml_text(path: PathBuf) -> String {

@@ -8,4 +8,5 @@
 
 mod discovery;
 mod harness;
+mod uploads;
 mod websocket;

@@ -48,6 +48,8 @@ pub struct StreamReader {
     parser: Parser,
     limits: Limits,
     open: bool,
+    /// Whether anything but white space has come.
+    begun: bool,
     /// Elements begun and not ended, outermost first, without the root.
     stack: Vec<Element>,
     bytes: usize,
@@ -69,6 +71,7 @@ impl StreamReader {
             parser: Parser::with_options(options),
             limits,
             open: false,
+            begun: false,
             stack: Vec::new(),
             bytes: 0,
             elements: 0,
@@ -80,6 +83,17 @@ impl StreamReader {
     /// # Errors
     /// With the stream error to send when the input is not a stream, or passes a limit.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<StreamEvent>, StreamError> {
+        if !self.begun {
+            match input.iter().find(|b| !b.is_ascii_whitespace()) {
+                // The parser would wait for the end of the text, such as that of a browser's request.
+                Some(b) if *b != b'<' => {
+                    let text = "a stream begins with <";
+                    return Err(StreamError::with_text(StreamCondition::NotWellFormed, text));
+                }
+                Some(_) => self.begun = true,
+                None => {}
+            }
+        }
         loop {
             let before = input.len();
             let parsed = self.parser.parse(input, false);
