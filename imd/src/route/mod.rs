@@ -6,6 +6,7 @@ pub mod decide;
 pub mod directory;
 mod iq;
 mod message;
+mod preauth;
 pub mod presence;
 pub mod subscription;
 

@@ -4,6 +4,7 @@ mod auth;
 mod bind;
 pub mod c2s;
 pub mod framing;
+mod guest;
 mod header;
 mod manage;
 mod run;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, StreamError};
+
+pub use guest::PARS;
 
 use crate::sasl::ChannelBinding;
 

@@ -6,6 +6,7 @@
 mod headers;
 mod health;
 mod host_meta;
+mod invite;
 mod peer;
 pub mod upload;
 mod ws;
@@ -21,6 +22,7 @@ use imd_proto::xml;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use peer::Peer;
+pub use upload::percent_encoded;
 
 use crate::server::Server;
 
@@ -101,6 +103,7 @@ pub fn site(web: &Arc<Web>) -> Router {
             "/upload/{id}/{name}",
             get(upload::get).put(upload::put).options(upload::options),
         )
+        .merge(invite::routes())
         .fallback(not_found)
         .layer(axum::middleware::map_response(headers::secure))
         .with_state(Arc::clone(web))

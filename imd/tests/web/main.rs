@@ -8,5 +8,6 @@
 
 mod discovery;
 mod harness;
+mod invites;
 mod uploads;
 mod websocket;
