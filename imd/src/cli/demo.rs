@@ -70,6 +70,7 @@ fn configuration(folder: &Path, port: u16) -> Result<Config> {
             ..Listen::default()
         },
         limits: Limits::default(),
+        rooms: crate::config::RoomSettings::default(),
         archive: ArchiveSettings {
             enabled: true,
             search: true,

@@ -20,6 +20,7 @@ pub mod csi;
 pub mod disco;
 pub mod invite;
 mod last;
+pub mod muc;
 mod offline;
 mod ping;
 mod private;
