@@ -3,6 +3,7 @@
 //! Handlers get requests whose peer is known ([`Peer`]). What lasts longer than a request (a WebSocket, a BOSH
 //! session) holds a sender of [`Web`], so that shutdown can wait for it.
 
+mod chat;
 mod headers;
 mod health;
 mod host_meta;
@@ -103,6 +104,7 @@ pub fn site(web: &Arc<Web>) -> Router {
             "/upload/{id}/{name}",
             get(upload::get).put(upload::put).options(upload::options),
         )
+        .merge(chat::routes())
         .merge(invite::routes())
         .fallback(not_found)
         .layer(axum::middleware::map_response(headers::secure))

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod chat;
 mod discovery;
 mod harness;
 mod invites;

@@ -108,9 +108,11 @@ impl Page<'_> {
         };
         let mut body = format!("<p class=\"lead\">{who}</p>\n");
         // Whoever has just filled in the form looks for what is wrong with it.
-        let form = (invite.kind == InviteKind::Account)
-            .then(|| self.register(invite, fault.clone(), name))
-            .unwrap_or_default();
+        let form = if invite.kind == InviteKind::Account {
+            self.register(invite, fault.clone(), name)
+        } else {
+            String::new()
+        };
         if fault.is_some() {
             body.push_str(&form);
         }
