@@ -9,7 +9,6 @@
 
 pub use imd_store as store;
 
-pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod feature;

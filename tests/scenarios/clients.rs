@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use perch_tests::clients::converse;
 use perch_tests::host_imd::HostImd;
 use perch_tests::lab::{Lab, asked_for};
+use perch_tests::qemu::free_port;
 use perch_tests::wait::wait_until;
 use perch_tests::xmpp::{Connector, Login};
 use serde_json::{Value, json};
@@ -122,6 +123,34 @@ fn a_card_is_seen_by_contacts() -> Result<()> {
 #[test]
 fn messages_wait_for_the_absent() -> Result<()> {
     conversation("messages_wait_for_the_absent", &json!({}))
+}
+
+/// slixmpp as an external component (XEP-0114).
+#[test]
+fn a_component_talks_with_a_client() -> Result<()> {
+    if !asked_for("clients") {
+        return Ok(());
+    }
+    let lab = Lab::new("clients", "component")?;
+    let port = free_port()?.1;
+    let imd = HostImd::start_with(
+        &lab,
+        &format!(
+            "component = [\"127.0.0.1:{port}\"]\n[[component]]\ndomain = \"echo.perch.test\"\n\
+             secret = \"the secret of the echo\"\nname = \"Echo\"\n"
+        ),
+    )?;
+    imd.add_user("anna", ANNA)?;
+    let settings = json!({ "anna": ANNA, "component": port });
+    converse(
+        &lab,
+        "component.py",
+        "a_component_talks_with_a_client",
+        &imd.server,
+        &settings,
+    )?;
+    lab.passed();
+    Ok(())
 }
 
 #[test]

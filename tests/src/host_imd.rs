@@ -35,12 +35,21 @@ impl HostImd {
     ///
     /// It is not built, refused its configuration, or did not listen in time.
     pub fn start(lab: &Lab) -> Result<Self> {
+        Self::start_with(lab, "")
+    }
+
+    /// The same with more settings (TOML): the first lines may be further listeners, tables follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostImd::start`].
+    pub fn start_with(lab: &Lab, more: &str) -> Result<Self> {
         let program = program()?;
         let (starttls, direct_tls) = (free_port()?.1, free_port()?.1);
         let ca = make_certificates(&lab.work)?;
         let config = lab.work.join("imd.toml");
-        fs::write(&config, configuration(&lab.work, starttls, direct_tls))
-            .context("write imd.toml")?;
+        let settings = configuration(&lab.work, starttls, direct_tls) + more;
+        fs::write(&config, settings).context("write imd.toml")?;
         let server = Server {
             domain: DOMAIN.to_owned(),
             starttls,

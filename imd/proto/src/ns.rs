@@ -6,6 +6,14 @@ pub const CLIENT: &str = "jabber:client";
 pub const SERVER: &str = "jabber:server";
 /// External components (XEP-0114).
 pub const COMPONENT: &str = "jabber:component:accept";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Server dialback as a stream feature (XEP-0220 §2.4.1).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Server-to-server streams that carry stanzas both ways (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// The same as a stream feature (XEP-0288 §2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// The stream element (RFC 6120 §4.8.2).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 §4.9).

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::server::Server;
 use crate::shutdown::Shutdown;
+use crate::stream::component;
 use crate::{listen, notify};
 
 /// How long clients have to take their goodbye.
@@ -81,6 +82,10 @@ pub async fn serve(
     let bound = listen::bind(&server.config.listen)?;
     let parts = crate::web::Parts::start(&server).await?;
     let web = listen::http::bind(&server.config.listen)?;
+    let servers = listen::servers::bind(&server.config.listen)?;
+    let hosts = listen::servers::Hosts {
+        components: Arc::new(component::install(&server)),
+    };
     let addresses = bound.addresses()?;
     let web_addresses = web.addresses()?;
     for (address, direct) in &addresses {
@@ -89,6 +94,9 @@ pub async fn serve(
     }
     for (address, tls) in &web_addresses {
         tracing::info!(%address, tls, "listening for HTTP");
+    }
+    for (address, way) in servers.addresses()? {
+        tracing::info!(%address, ?way, "listening for servers");
     }
     tracing::info!(domain = %server.config.domain, open_files = files, "ready");
     notify::ready(&format!(
@@ -99,10 +107,10 @@ pub async fn serve(
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
     let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
-    let mut listening = tokio::spawn(async { tokio::join!(clients, browsers) });
+    let others = listen::servers::run(Arc::clone(&server), hosts, servers);
+    let mut listening = tokio::spawn(async { tokio::join!(clients, browsers, others) });
     server.shutdown.requested().await;
     notify::stopping();
-    server.rooms.close(&server).await;
     tracing::info!(sessions = server.directory.len(), "shutting down");
     if tokio::time::timeout(DRAIN, &mut listening).await.is_err() {
         tracing::warn!(

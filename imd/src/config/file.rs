@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use settings_file::{Document, Problems, Table, Value, parse as value};
 
-use super::{ArchiveSettings, Config, Limits, Listen, MayCreate, RoomSettings, TlsFiles, web};
+use super::{ArchiveSettings, Config, Limits, Listen, TlsFiles, servers, web};
 
 /// Read and check a settings file.
 ///
@@ -31,7 +31,6 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
     let listen = listen(root.table_or_empty("listen"));
     let limits = limits(root.table_or_empty("limits"));
     let archive = archive(root.table_or_empty("archive"));
-    let rooms = rooms(root.table_or_empty("rooms"));
     let web = web::web(root.table_or_empty("web"));
     let uploads = web::uploads(root.table_or_empty("uploads"));
     let external_services = root
@@ -39,6 +38,12 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
         .into_iter()
         .filter_map(web::external_service)
         .collect();
+    let components = root
+        .tables("component")
+        .into_iter()
+        .filter_map(|table| servers::component(table, domain.as_deref()))
+        .collect();
+    let federation = servers::federation(root.table_or_empty("federation"));
     root.finish();
     let config = match (domain, data_dir, tls) {
         (Some(domain), Some(data_dir), Some(tls)) => Some(Config {
@@ -48,17 +53,18 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
             listen,
             limits,
             archive,
-            rooms,
             web,
             uploads,
             external_services,
+            components,
+            federation,
         }),
         _ => None,
     };
     doc.into_result(config)
 }
 
-fn domain(found: &Value<'_>) -> Result<String, String> {
+pub(super) fn domain(found: &Value<'_>) -> Result<String, String> {
     let accepted = "a domain name in quotes, such as \"perch.local\"";
     let text = found.as_str().ok_or(accepted)?;
     let domain = imd_proto::jid::prepare_domain(text).map_err(|_| accepted)?;
@@ -95,6 +101,11 @@ fn listen(mut table: Table<'_>) -> Listen {
         http: table.list("http", web::loopback).unwrap_or_default(),
         http_socket: table.optional("http_socket", value::path),
         admin: table.optional("admin", value::path),
+        component: table.list("component", web::loopback).unwrap_or_default(),
+        s2s: table.list("s2s", value::socket_address).unwrap_or_default(),
+        s2s_direct_tls: table
+            .list("s2s_direct_tls", value::socket_address)
+            .unwrap_or_default(),
     };
     table.finish();
     listen
@@ -108,25 +119,6 @@ fn archive(mut table: Table<'_>) -> ArchiveSettings {
     };
     table.finish();
     archive
-}
-
-fn rooms(mut table: Table<'_>) -> RoomSettings {
-    let default = RoomSettings::default();
-    let create = |found: &Value<'_>| match found.as_str() {
-        Some("administrators") => Ok(MayCreate::Administrators),
-        Some("members") => Ok(MayCreate::Members),
-        Some("anyone") => Ok(MayCreate::Anyone),
-        _ => Err("\"administrators\", \"members\" or \"anyone\"".to_owned()),
-    };
-    let t = &mut table;
-    let rooms = RoomSettings {
-        domain: t.optional("domain", domain),
-        create: t.optional("create", create).unwrap_or(default.create),
-        max_occupants: number(t, "max_occupants", 1, 100_000, default.max_occupants),
-        max_rooms: number(t, "max_rooms", 0, 1_000_000, default.max_rooms),
-    };
-    table.finish();
-    rooms
 }
 
 fn limits(mut table: Table<'_>) -> Limits {
@@ -226,7 +218,13 @@ pub(super) fn size(
     table.optional(key, parse).unwrap_or(default)
 }
 
-fn time(table: &mut Table<'_>, key: &str, least: u64, most: u64, default: Duration) -> Duration {
+pub(super) fn time(
+    table: &mut Table<'_>,
+    key: &str,
+    least: u64,
+    most: u64,
+    default: Duration,
+) -> Duration {
     let parse = |found: &Value<'_>| {
         let time = value::duration(found)?;
         if (least..=most).contains(&time.as_secs()) {

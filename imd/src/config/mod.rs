@@ -3,6 +3,7 @@
 //! Every key is documented on its field; `configs/imd.example.toml` shows them with their defaults.
 
 mod file;
+mod servers;
 mod web;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use file::{parse, read};
+pub use servers::{ComponentSettings, FederationSettings};
 pub use web::{ExternalService, UploadSettings, WebSettings};
 
 /// Everything `imd serve` is told.
@@ -27,14 +29,16 @@ pub struct Config {
     pub limits: Limits,
     /// The message archive.
     pub archive: ArchiveSettings,
-    /// Rooms.
-    pub rooms: RoomSettings,
     /// The web: its address, the web chat, invitations.
     pub web: WebSettings,
     /// Uploads.
     pub uploads: UploadSettings,
     /// STUN and TURN servers (XEP-0215).
     pub external_services: Vec<ExternalService>,
+    /// External components (XEP-0114).
+    pub components: Vec<ComponentSettings>,
+    /// Federation with other servers.
+    pub federation: FederationSettings,
 }
 
 /// Certificate files.
@@ -61,50 +65,12 @@ pub struct Listen {
     pub http_socket: Option<PathBuf>,
     /// The admin API on a Unix socket: whoever may open it is an administrator.
     pub admin: Option<PathBuf>,
-}
-
-/// Rooms (XEP-0045).
-#[derive(Debug, Clone)]
-pub struct RoomSettings {
-    /// The domain that has the rooms; absent means `rooms.` before the XMPP domain.
-    pub domain: Option<String>,
-    /// Who may make rooms.
-    pub create: MayCreate,
-    /// The most occupants of one room.
-    pub max_occupants: u32,
-    /// The most rooms.
-    pub max_rooms: u32,
-}
-
-impl Default for RoomSettings {
-    fn default() -> Self {
-        Self {
-            domain: None,
-            create: MayCreate::Members,
-            max_occupants: 5000,
-            max_rooms: 10_000,
-        }
-    }
-}
-
-/// Who may make rooms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MayCreate {
-    /// Administrators of this server.
-    Administrators,
-    /// People of this server, but for limited accounts.
-    Members,
-    /// Everybody, also from other servers.
-    Anyone,
-}
-
-impl Config {
-    /// The domain that has the rooms.
-    #[must_use]
-    pub fn rooms_domain(&self) -> String {
-        let chosen = self.rooms.domain.clone();
-        chosen.unwrap_or_else(|| format!("rooms.{}", self.domain))
-    }
+    /// External components (XEP-0114), which have no TLS: loopback addresses only.
+    pub component: Vec<SocketAddr>,
+    /// Other servers, TCP with STARTTLS.
+    pub s2s: Vec<SocketAddr>,
+    /// Other servers, TLS from the first byte (XEP-0368).
+    pub s2s_direct_tls: Vec<SocketAddr>,
 }
 
 /// Message archive (XEP-0313).

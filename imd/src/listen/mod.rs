@@ -3,6 +3,7 @@
 mod count;
 pub mod files;
 pub mod http;
+pub mod servers;
 mod tcp;
 pub mod tls;
 

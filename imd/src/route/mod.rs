@@ -6,7 +6,6 @@ pub mod decide;
 pub mod directory;
 mod iq;
 mod message;
-mod preauth;
 pub mod presence;
 pub mod subscription;
 
@@ -18,7 +17,7 @@ use imd_store::Commit;
 use crate::server::Server;
 use crate::session::Session;
 
-pub use message::{read_client_xml, requeue};
+pub use message::requeue;
 
 /// Route a stanza. `session`: the sender's, for local senders. The commit resolves when what has to be on the
 /// disk is there; absent when nothing has to.

@@ -3,9 +3,10 @@
 mod auth;
 mod bind;
 pub mod c2s;
+pub mod component;
 pub mod framing;
-mod guest;
 mod header;
+pub mod link;
 mod manage;
 mod run;
 pub mod tcp;
@@ -17,8 +18,6 @@ use std::sync::Arc;
 
 use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, StreamError};
-
-pub use guest::PARS;
 
 use crate::sasl::ChannelBinding;
 

@@ -6,9 +6,7 @@
     reason = "tests"
 )]
 
-mod chat;
 mod discovery;
 mod harness;
-mod invites;
 mod uploads;
 mod websocket;
