@@ -9,6 +9,7 @@
 
 pub use imd_store as store;
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod feature;

@@ -39,6 +39,8 @@ pub struct Server {
     pub random: ring::rand::SystemRandom,
     /// Makes salts for accounts that do not exist, so that they cannot be told from those that do.
     pub decoy_key: ring::hmac::Key,
+    /// Rooms.
+    pub rooms: Arc<crate::feature::muc::Rooms>,
     /// Services on their own domains, such as rooms.
     services: RwLock<HashMap<String, Arc<dyn Service>>>,
 }
@@ -59,7 +61,9 @@ impl Server {
         random
             .fill(&mut seed)
             .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
-        Ok(Arc::new(Self {
+        let rooms = Arc::<crate::feature::muc::Rooms>::default();
+        let rooms_domain = config.rooms_domain();
+        let server = Arc::new(Self {
             domain,
             store,
             directory: Directory::default(),
@@ -70,9 +74,12 @@ impl Server {
             started: Instant::now(),
             random,
             decoy_key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seed),
+            rooms: Arc::clone(&rooms),
             services: RwLock::default(),
             config,
-        }))
+        });
+        server.add_service(rooms_domain, rooms);
+        Ok(server)
     }
 
     /// Random bytes as text of 2 × `N` hexadecimal digits, unguessable.

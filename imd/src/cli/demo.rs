@@ -1,7 +1,7 @@
 //! `imd demo`: the whole server on this computer, gone when it ends.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -17,14 +17,18 @@ use crate::shutdown::Shutdown;
 const DOMAIN: &str = "localhost";
 const ACCOUNTS: [&str; 2] = ["alice", "bob"];
 
-pub(super) fn command(port: u16) -> Result<ExitCode> {
+pub(super) fn command(port: u16, web_root: Option<PathBuf>) -> Result<ExitCode> {
     super::serve::init_log();
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let config = configuration(folder.path(), port)?;
+    let config = configuration(folder.path(), port, web_root)?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let password = accounts(&config).await?;
         let certificate = config.tls.certificate.clone();
+        let chat = match &config.web.web_root {
+            Some(_) => format!("{}/chat/", config.public_url()),
+            None => "start with --web-root FOLDER, after `ci/web-chat FOLDER`".to_owned(),
+        };
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
         tokio::spawn(async move {
@@ -34,14 +38,14 @@ pub(super) fn command(port: u16) -> Result<ExitCode> {
             }
         });
         super::serve::serve(config, shutdown, |addresses| {
-            introduce(addresses, &password, &certificate)
+            introduce(addresses, &password, &certificate, &chat)
         })
         .await
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn configuration(folder: &Path, port: u16) -> Result<Config> {
+fn configuration(folder: &Path, port: u16, web_root: Option<PathBuf>) -> Result<Config> {
     let tls = TlsFiles {
         certificate: folder.join("demo.crt"),
         key: folder.join("demo.key"),
@@ -71,12 +75,16 @@ fn configuration(folder: &Path, port: u16) -> Result<Config> {
             ..Listen::default()
         },
         limits: Limits::default(),
+        rooms: crate::config::RoomSettings::default(),
         archive: ArchiveSettings {
             enabled: true,
             search: true,
             retention: None,
         },
-        web: WebSettings::default(),
+        web: WebSettings {
+            web_root,
+            ..WebSettings::default()
+        },
         uploads: UploadSettings::default(),
         external_services: Vec::new(),
         components: Vec::new(),
@@ -104,7 +112,7 @@ async fn accounts(config: &Config) -> Result<String> {
     Ok(password)
 }
 
-fn introduce(addresses: &[(SocketAddr, bool)], password: &str, certificate: &Path) {
+fn introduce(addresses: &[(SocketAddr, bool)], password: &str, certificate: &Path, chat: &str) {
     println!(
         "\nThe server runs on this computer until you press Ctrl-C; then everything in it is gone.\n"
     );
@@ -117,6 +125,7 @@ fn introduce(addresses: &[(SocketAddr, bool)], password: &str, certificate: &Pat
             if *direct { "direct TLS" } else { "STARTTLS" }
         );
     }
+    println!("  web chat {chat}");
     println!(
         "\nPoint a client (Gajim, Dino, Conversations in an emulator) at an account, with the server above as"
     );

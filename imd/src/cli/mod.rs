@@ -38,9 +38,12 @@ enum Command {
     },
     /// Try the server on this computer: a temporary folder, a certificate of its own, two accounts.
     Demo {
-        /// The port for clients, on 127.0.0.1 and [::1].
+        /// The port for clients, on 127.0.0.1 and [::1]; the next one is for direct TLS, the one after it for HTTPS.
         #[arg(long, default_value_t = 5222)]
         port: u16,
+        /// The folder that `ci/web-chat` has filled: then there is a web chat, too.
+        #[arg(long, value_name = "FOLDER")]
+        web_root: Option<PathBuf>,
     },
 }
 
@@ -51,7 +54,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve { config } => serve::command(&config),
         Command::CheckConfig { file } => check::command(&file),
         Command::User { action } => user::command(action),
-        Command::Demo { port } => demo::command(port),
+        Command::Demo { port, web_root } => demo::command(port, web_root),
     };
     match outcome {
         Ok(code) => code,

@@ -111,6 +111,7 @@ pub async fn serve(
     let mut listening = tokio::spawn(async { tokio::join!(clients, browsers, others) });
     server.shutdown.requested().await;
     notify::stopping();
+    server.rooms.close(&server).await;
     tracing::info!(sessions = server.directory.len(), "shutting down");
     if tokio::time::timeout(DRAIN, &mut listening).await.is_err() {
         tracing::warn!(

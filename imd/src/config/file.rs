@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use settings_file::{Document, Problems, Table, Value, parse as value};
 
-use super::{ArchiveSettings, Config, Limits, Listen, TlsFiles, servers, web};
+use super::{
+    ArchiveSettings, Config, Limits, Listen, MayCreate, RoomSettings, TlsFiles, servers, web,
+};
 
 /// Read and check a settings file.
 ///
@@ -31,6 +33,7 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
     let listen = listen(root.table_or_empty("listen"));
     let limits = limits(root.table_or_empty("limits"));
     let archive = archive(root.table_or_empty("archive"));
+    let rooms = rooms(root.table_or_empty("rooms"));
     let web = web::web(root.table_or_empty("web"));
     let uploads = web::uploads(root.table_or_empty("uploads"));
     let external_services = root
@@ -53,6 +56,7 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
             listen,
             limits,
             archive,
+            rooms,
             web,
             uploads,
             external_services,
@@ -119,6 +123,25 @@ fn archive(mut table: Table<'_>) -> ArchiveSettings {
     };
     table.finish();
     archive
+}
+
+fn rooms(mut table: Table<'_>) -> RoomSettings {
+    let default = RoomSettings::default();
+    let create = |found: &Value<'_>| match found.as_str() {
+        Some("administrators") => Ok(MayCreate::Administrators),
+        Some("members") => Ok(MayCreate::Members),
+        Some("anyone") => Ok(MayCreate::Anyone),
+        _ => Err("\"administrators\", \"members\" or \"anyone\"".to_owned()),
+    };
+    let t = &mut table;
+    let rooms = RoomSettings {
+        domain: t.optional("domain", domain),
+        create: t.optional("create", create).unwrap_or(default.create),
+        max_occupants: number(t, "max_occupants", 1, 100_000, default.max_occupants),
+        max_rooms: number(t, "max_rooms", 0, 1_000_000, default.max_rooms),
+    };
+    table.finish();
+    rooms
 }
 
 fn limits(mut table: Table<'_>) -> Limits {

@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     /// The message archive.
     pub archive: ArchiveSettings,
+    /// Rooms.
+    pub rooms: RoomSettings,
     /// The web: its address, the web chat, invitations.
     pub web: WebSettings,
     /// Uploads.
@@ -71,6 +73,50 @@ pub struct Listen {
     pub s2s: Vec<SocketAddr>,
     /// Other servers, TLS from the first byte (XEP-0368).
     pub s2s_direct_tls: Vec<SocketAddr>,
+}
+
+/// Rooms (XEP-0045).
+#[derive(Debug, Clone)]
+pub struct RoomSettings {
+    /// The domain that has the rooms; absent means `rooms.` before the XMPP domain.
+    pub domain: Option<String>,
+    /// Who may make rooms.
+    pub create: MayCreate,
+    /// The most occupants of one room.
+    pub max_occupants: u32,
+    /// The most rooms.
+    pub max_rooms: u32,
+}
+
+impl Default for RoomSettings {
+    fn default() -> Self {
+        Self {
+            domain: None,
+            create: MayCreate::Members,
+            max_occupants: 5000,
+            max_rooms: 10_000,
+        }
+    }
+}
+
+/// Who may make rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayCreate {
+    /// Administrators of this server.
+    Administrators,
+    /// People of this server, but for limited accounts.
+    Members,
+    /// Everybody, also from other servers.
+    Anyone,
+}
+
+impl Config {
+    /// The domain that has the rooms.
+    #[must_use]
+    pub fn rooms_domain(&self) -> String {
+        let chosen = self.rooms.domain.clone();
+        chosen.unwrap_or_else(|| format!("rooms.{}", self.domain))
+    }
 }
 
 /// Message archive (XEP-0313).

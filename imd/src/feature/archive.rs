@@ -99,6 +99,20 @@ pub async fn page(
     query: &Element,
     to: &Jid,
 ) -> Result<(Vec<String>, Element), StanzaError> {
+    page_shown(server, owner, query, to, str::to_owned).await
+}
+
+/// The same, where `show` says what of a kept message the receiver may see.
+///
+/// # Errors
+/// As for [`page`].
+pub async fn page_shown(
+    server: &Arc<Server>,
+    owner: &Jid,
+    query: &Element,
+    to: &Jid,
+    show: impl Fn(&str) -> String + Send,
+) -> Result<(Vec<String>, Element), StanzaError> {
     let (filter, paging) = read_query(query, server.config.limits.archive_page)?;
     // A message may have been delivered and not be committed yet: what was routed before the query is in its answer.
     // On a disk that refuses writes there is nothing to wait for, and reading goes on.
@@ -109,9 +123,6 @@ pub async fn page(
         .chain(filter.ids.iter().flatten().copied())
         .collect();
     let store = &server.store;
-    // A message may have been delivered and not be on the disk yet; its receiver must find it here. Should this
-    // fail, so will the messages that are waited for, and what is there can still be read.
-    let _ = store.append(Vec::new()).await.await;
     if !ids.is_empty()
         && !store
             .archive_has(owner.as_str(), &ids)
@@ -132,7 +143,7 @@ pub async fn page(
     let mut results: Vec<String> = page
         .entries
         .iter()
-        .map(|entry| result(owner, to, query_id, entry))
+        .map(|entry| result(owner, to, query_id, entry, &show(&entry.stanza)))
         .collect();
     if flip {
         results.reverse();
@@ -140,8 +151,14 @@ pub async fn page(
     Ok((results, fin(query, &page)))
 }
 
-fn result(owner: &Jid, to: &Jid, query_id: Option<&str>, entry: &ArchiveEntry) -> String {
-    let mut out = String::with_capacity(entry.stanza.len() + 400);
+fn result(
+    owner: &Jid,
+    to: &Jid,
+    query_id: Option<&str>,
+    entry: &ArchiveEntry,
+    stanza: &str,
+) -> String {
+    let mut out = String::with_capacity(stanza.len() + 400);
     let attribute = |out: &mut String, name: &str, value: &str| {
         out.push(' ');
         out.push_str(name);
@@ -164,7 +181,7 @@ fn result(owner: &Jid, to: &Jid, query_id: Option<&str>, entry: &ArchiveEntry) -
     attribute(&mut out, "xmlns", ns::DELAY);
     attribute(&mut out, "stamp", &time::format(entry.time));
     out.push_str("/>");
-    out.push_str(&entry.stanza);
+    out.push_str(stanza);
     out.push_str("</forwarded></result></message>");
     out
 }

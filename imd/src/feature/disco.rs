@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use imd_proto::{Condition, Element, StanzaError, ns};
 
-use super::{Answer, Feature, Reply, Request, Target};
+use super::{Answer, Feature, Reply, Request, Target, commands};
 
 pub(super) struct Disco;
 
@@ -35,6 +35,11 @@ impl Feature for Disco {
         }
         let node = request.payload.attr("node");
         if let Some(node) = node {
+            if request.account.is_none()
+                && let Some(shown) = commands::disco(request, node).await
+            {
+                return Ok(Reply::With(shown));
+            }
             return unknown_node(node);
         }
         Ok(Reply::With(if request.payload.ns() == ns::DISCO_INFO {

@@ -15,12 +15,16 @@ use crate::session::Session;
 pub mod archive;
 mod block;
 pub mod carbons;
+pub mod commands;
 pub mod csi;
 pub mod disco;
+pub mod invite;
 mod last;
+pub mod muc;
 mod offline;
 mod ping;
 mod private;
+pub mod register;
 pub mod roster;
 mod time;
 mod vcard;
@@ -39,6 +43,8 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(offline::Offline),
         Arc::new(vcard::Vcard),
         Arc::new(private::Private),
+        Arc::new(commands::Commands::default()),
+        Arc::new(register::Register),
         Arc::new(ping::Ping),
         Arc::new(time::Time),
         Arc::new(version::Version),

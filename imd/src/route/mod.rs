@@ -6,6 +6,7 @@ pub mod decide;
 pub mod directory;
 mod iq;
 mod message;
+mod preauth;
 pub mod presence;
 pub mod subscription;
 
@@ -17,7 +18,7 @@ use imd_store::Commit;
 use crate::server::Server;
 use crate::session::Session;
 
-pub use message::requeue;
+pub use message::{read_client_xml, requeue};
 
 /// Route a stanza. `session`: the sender's, for local senders. The commit resolves when what has to be on the
 /// disk is there; absent when nothing has to.

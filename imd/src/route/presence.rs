@@ -5,8 +5,8 @@ use std::sync::Arc;
 use imd_proto::{Condition, Element, Jid, Kind, Stanza, StanzaError, ns};
 use imd_store::{RosterItem, RosterStep, SubscriptionRequest};
 
-use super::blocked;
 use super::subscription::{self, Request};
+use super::{blocked, preauth};
 use crate::feature::roster;
 use crate::server::Server;
 use crate::session::{Presence, Session};
@@ -376,6 +376,11 @@ async fn apply_inbound(
         }
         return Ok(());
     }
+    let invited =
+        request == Request::Subscribe && preauth::is_invited(server, &stanza.element, user).await;
+    if invited {
+        approve(server, user, contact).await?;
+    }
     let before = server.store.roster_item(user, contact.as_str()).await?;
     let change = subscription::inbound(request, before);
     edit(server, user, contact.as_str(), move |item| {
@@ -411,6 +416,45 @@ async fn apply_inbound(
         reply(server, user, contact, answer).await;
     }
     show(server, user, contact, change.presence).await;
+    if invited {
+        ask_back(server, user, contact).await?;
+    }
+    Ok(())
+}
+
+/// Approve a contact before it asks (RFC 6121 §3.4).
+async fn approve(server: &Server, user: &str, contact: &Jid) -> Result<(), imd_store::StoreError> {
+    let name = contact.as_str().to_owned();
+    let approved = move |item: Option<RosterItem>| {
+        let item = item.unwrap_or_default();
+        RosterStep::Set(RosterItem {
+            contact: name.clone(),
+            approved: !item.subscription.is_from(),
+            ..item
+        })
+    };
+    let max = server.config.limits.roster_items;
+    server
+        .store
+        .edit_roster_item(user, contact.as_str(), max, Box::new(approved))
+        .await?;
+    Ok(())
+}
+
+/// Whoever came by an invitation is a contact both ways (XEP-0379 §3.3).
+async fn ask_back(
+    server: &Arc<Server>,
+    user: &str,
+    contact: &Jid,
+) -> Result<(), imd_store::StoreError> {
+    let own = server.account_jid(user);
+    if let Some(guest) = contact.local().filter(|_| server.is_local_account(contact)) {
+        approve(server, guest, &own).await?;
+    }
+    let change = apply_outbound(server, user, Request::Subscribe, contact).await?;
+    if change.forward {
+        reply(server, user, contact, Request::Subscribe).await;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, Kind, StreamCondition, StreamError, ns};
 
+use super::guest::{self, Guest};
 use super::{Header, ReadError, Transport, auth, bind, header, manage, run};
 use crate::server::Server;
 use crate::session::Attached;
@@ -184,10 +185,18 @@ fn before_login(element: &Element) -> Ended {
 
 async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<String, Ended> {
     transport
-        .send(&Element::new("features", ns::STREAM).with_children(auth::features(transport)))
+        .send(
+            &Element::new("features", ns::STREAM)
+                .with_children(auth::features(transport))
+                .with_children(guest::features()),
+        )
         .await?;
+    let mut guest = Guest::default();
     for _ in 0..server.config.limits.login_attempts {
-        let element = element(transport).await?;
+        let mut element = element(transport).await?;
+        while guest.answer(server, transport, &element).await? {
+            element = self::element(transport).await?;
+        }
         if !element.is("auth", ns::SASL) {
             return Err(before_login(&element));
         }

@@ -5,6 +5,7 @@ mod bind;
 pub mod c2s;
 pub mod component;
 pub mod framing;
+mod guest;
 mod header;
 pub mod link;
 mod manage;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, StreamError};
+
+pub use guest::PARS;
 
 use crate::sasl::ChannelBinding;
 

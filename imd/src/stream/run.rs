@@ -97,7 +97,13 @@ impl<T: Transport> Run<T> {
         loop {
             if let Some(end) = self.session.outbound.take_end() {
                 match end {
-                    End::Error(error) => return Ended::Error(error),
+                    End::Error(error) => {
+                        // What was said before the end arrives before it; a client that does not read is not waited for.
+                        if error.condition != StreamCondition::ResourceConstraint {
+                            let _ = self.write(server).await;
+                        }
+                        return Ended::Error(error);
+                    }
                     End::Resumed => {
                         self.session.outbound.end(End::Resumed);
                         return Ended::Closed;

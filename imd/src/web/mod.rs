@@ -3,9 +3,11 @@
 //! Handlers get requests whose peer is known ([`Peer`]). What lasts longer than a request (a WebSocket, a BOSH
 //! session) holds a sender of [`Web`], so that shutdown can wait for it.
 
+mod chat;
 mod headers;
 mod health;
 mod host_meta;
+mod invite;
 mod peer;
 pub mod upload;
 mod ws;
@@ -21,6 +23,7 @@ use imd_proto::xml;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use peer::Peer;
+pub use upload::percent_encoded;
 
 use crate::server::Server;
 
@@ -101,6 +104,8 @@ pub fn site(web: &Arc<Web>) -> Router {
             "/upload/{id}/{name}",
             get(upload::get).put(upload::put).options(upload::options),
         )
+        .merge(chat::routes())
+        .merge(invite::routes())
         .fallback(not_found)
         .layer(axum::middleware::map_response(headers::secure))
         .with_state(Arc::clone(web))

@@ -6,7 +6,9 @@
     reason = "tests"
 )]
 
+mod chat;
 mod discovery;
 mod harness;
+mod invites;
 mod uploads;
 mod websocket;

@@ -22,6 +22,7 @@ use ring::hmac;
 
 pub(super) use get::get;
 pub(super) use put::{options, put};
+pub use slot::percent_encoded;
 
 use crate::server::Server;
 use files::Files;

@@ -191,8 +191,9 @@ fn is_media_type(text: &str) -> bool {
             .is_some_and(|(kind, sub)| token(kind) && token(sub))
 }
 
-/// A file name as it stands in an address and in a header (RFC 3986 §2.1).
-pub(super) fn percent_encoded(name: &str) -> String {
+/// A text as it stands in a part of an address and in a header (RFC 3986 §2.1).
+#[must_use]
+pub fn percent_encoded(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

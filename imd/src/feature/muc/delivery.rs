@@ -1,0 +1,123 @@
+//! What a room sends: a stanza serialised once, and everybody who gets it.
+
+use std::sync::Arc;
+
+use imd_proto::{Element, Jid, ns, xml};
+use imd_store::ArchiveEntry;
+
+/// A stanza and its recipients. Their copies differ in `to` only, which is put in on the way out.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The stanza without `to`, as it stands in a stream of clients.
+    pub xml: Arc<str>,
+    /// Who gets it, in this order.
+    pub to: Vec<Jid>,
+    /// Whether the stanza has its `to` already, which only one for one has.
+    pub complete: bool,
+}
+
+impl Delivery {
+    /// The same stanza for many.
+    #[must_use]
+    pub fn new(mut element: Element, to: Vec<Jid>) -> Self {
+        element.remove_attr("to");
+        Self {
+            xml: element.to_xml_in(ns::CLIENT).into(),
+            to,
+            complete: false,
+        }
+    }
+
+    /// A stanza for one.
+    #[must_use]
+    pub fn one(element: Element, to: &Jid) -> Self {
+        Self::new(element, vec![to.clone()])
+    }
+
+    /// A serialised stanza for one.
+    #[must_use]
+    pub fn raw(xml: Arc<str>, to: &Jid) -> Self {
+        Self {
+            xml,
+            to: vec![to.clone()],
+            complete: false,
+        }
+    }
+
+    /// A serialised stanza that has its `to`.
+    #[must_use]
+    pub fn complete(xml: Arc<str>, to: &Jid) -> Self {
+        Self {
+            complete: true,
+            ..Self::raw(xml, to)
+        }
+    }
+
+    /// The copy of one recipient.
+    #[must_use]
+    pub fn addressed(&self, to: &Jid) -> Arc<str> {
+        if self.complete {
+            Arc::clone(&self.xml)
+        } else {
+            address(&self.xml, to)
+        }
+    }
+}
+
+/// Put the addressee into a serialised stanza that has none.
+#[must_use]
+pub fn address(stanza: &str, to: &Jid) -> Arc<str> {
+    let name_end = stanza
+        .find(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>')
+        .unwrap_or(stanza.len());
+    let (name, rest) = stanza.split_at(name_end);
+    let mut out = String::with_capacity(stanza.len() + to.as_str().len() + 6);
+    out.push_str(name);
+    out.push_str(" to='");
+    xml::escape_into(&mut out, to.as_str());
+    out.push('\'');
+    out.push_str(rest);
+    out.into()
+}
+
+/// What follows from an event in a room.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be on the disk before anything is delivered.
+    pub archive: Option<ArchiveEntry>,
+    /// To be sent, in this order.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Effects {
+    /// Send one stanza to one.
+    #[must_use]
+    pub fn reply(element: Element, to: &Jid) -> Self {
+        Self::from(vec![Delivery::one(element, to)])
+    }
+}
+
+impl From<Vec<Delivery>> for Effects {
+    fn from(deliveries: Vec<Delivery>) -> Self {
+        Self {
+            archive: None,
+            deliveries,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_differ_in_the_addressee_only() {
+        let message = Element::new("message", ns::CLIENT).with_attr("from", "r@d/n");
+        let to: Jid = "a@b/it's".parse().unwrap();
+        let delivery = Delivery::one(message.with_attr("to", "old@b"), &to);
+        assert_eq!(
+            &*delivery.addressed(&to),
+            "<message to='a@b/it&apos;s' from='r@d/n'/>"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! What the server itself does with rooms: for groups of people, the administrator and the command line.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use imd_proto::{Element, Jid, StanzaError, ns};
+use imd_store::{AffiliationChange, now_millis};
+
+use super::admin::{self, Change};
+use super::announce::{self};
+use super::delivery::{Delivery, Effects};
+use super::registry;
+use super::role::{Affiliation, Role};
+use super::room::{Affiliated, Room, status};
+use super::settings::Settings;
+use super::{Rooms, outbox, owner, turn::Turn};
+use crate::feature::store_error;
+use crate::server::Server;
+
+/// What the administrator sees of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// The bare address.
+    pub jid: String,
+    /// The name that people read; empty: none.
+    pub name: String,
+    /// Whether it is in the list of rooms.
+    pub public: bool,
+    /// How many are in it.
+    pub occupants: usize,
+}
+
+/// What the server does to a room.
+enum Deed {
+    Change(Vec<Change>),
+    Destroy(Element),
+}
+
+impl Rooms {
+    /// All rooms, by address.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn overview(&self, server: &Arc<Server>) -> Result<Vec<Overview>, StanzaError> {
+        let index: BTreeMap<_, _> = {
+            let index = self.registry.index(server).await?;
+            index.read().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let mut occupants = BTreeMap::new();
+        for handle in self.registry.handles() {
+            if let Some(room) = handle.state.lock().await.as_ref() {
+                occupants.insert(room.jid.as_str().to_owned(), room.occupants.len());
+            }
+        }
+        let each = |(jid, listed): (String, super::info::Listed)| Overview {
+            occupants: occupants.get(&jid).copied().unwrap_or_default(),
+            jid,
+            name: listed.name,
+            public: listed.public,
+        };
+        Ok(index.into_iter().map(each).collect())
+    }
+
+    /// Make a room with its first affiliations. It is ready at once.
+    ///
+    /// # Errors
+    /// `conflict` when there is one of that address; when the store fails.
+    pub async fn create(
+        &self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        settings: Settings,
+        affiliations: &[(Jid, Affiliation)],
+    ) -> Result<(), StanzaError> {
+        self.registry.index(server).await?;
+        let handle = self.registry.handle(&jid.to_bare());
+        let mut slot = handle.state.lock().await;
+        let settings = Settings {
+            locked: false,
+            occupant_key: server.random_id::<32>(),
+            ..settings
+        };
+        let most = server.config.rooms.max_occupants;
+        let mut room = Room::new(handle.jid.clone(), settings, now_millis(), most);
+        let mut stored = Vec::new();
+        for (jid, affiliation) in affiliations {
+            let entry = Affiliated {
+                affiliation: *affiliation,
+                nick: None,
+                reason: None,
+            };
+            room.affiliations.insert(jid.bare_str().to_owned(), entry);
+            stored.push(AffiliationChange {
+                jid: jid.bare_str().to_owned(),
+                affiliation: affiliation.stored(),
+                nick: None,
+                reason: None,
+            });
+        }
+        let created = server
+            .store
+            .create_room(registry::record(&room), stored)
+            .await;
+        created.map_err(|e| store_error(&e))?;
+        self.registry.list(&room.jid, &room.settings);
+        *slot = Some(room);
+        Ok(())
+    }
+
+    /// Change affiliations and roles without asking who may.
+    ///
+    /// # Errors
+    /// `item-not-found` when there is no such room; when the store fails.
+    pub async fn change(
+        &self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        changes: Vec<Change>,
+    ) -> Result<(), StanzaError> {
+        self.by_server(server, jid, Deed::Change(changes)).await
+    }
+
+    /// End a room and everything in it.
+    ///
+    /// # Errors
+    /// `item-not-found` when there is no such room; when the store fails.
+    pub async fn destroy(
+        &self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        reason: Option<&str>,
+    ) -> Result<(), StanzaError> {
+        let destroy = owner::destroy_element(reason);
+        self.by_server(server, jid, Deed::Destroy(destroy)).await
+    }
+
+    async fn by_server(
+        &self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        deed: Deed,
+    ) -> Result<(), StanzaError> {
+        let handle = self.registry.handle(&jid.to_bare());
+        let mut slot = handle.state.lock().await;
+        let mut turn = Turn {
+            rooms: self,
+            server,
+            handle: &handle,
+            slot: &mut slot,
+        };
+        turn.load().await?;
+        let deliveries = match deed {
+            Deed::Destroy(destroy) => turn.destroy(&destroy).await?,
+            Deed::Change(changes) => {
+                turn.store_changes(&changes).await?;
+                admin::apply(turn.room()?, None, changes)
+            }
+        };
+        let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
+        self.tidy(server, &handle, &mut slot).await;
+        Ok(())
+    }
+
+    /// The server stops: every occupant is told that it is out of the room (XEP-0045 §15.6.2, status 332), so that a session
+    /// that is resumed after the restart enters again.
+    pub async fn close(&self, server: &Arc<Server>) {
+        for handle in self.registry.handles() {
+            let mut slot = handle.state.lock().await;
+            let Some(room) = slot.as_mut() else { continue };
+            let mut deliveries = Vec::new();
+            for occupant in std::mem::take(&mut room.occupants).into_values() {
+                let affiliation = room.affiliation(&occupant.jid);
+                let x = Element::new("x", ns::MUC_USER)
+                    .with_child(announce::item(affiliation, Role::None))
+                    .with_children([status(110), status(332)]);
+                let presence = Element::new("presence", ns::CLIENT)
+                    .with_attr("from", occupant.address.as_str())
+                    .with_attr("type", "unavailable")
+                    .with_child(x);
+                let to = occupant.clients.into_iter().map(|c| c.jid).collect();
+                deliveries.push(Delivery::new(presence, to));
+            }
+            room.nicks.clear();
+            let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The one order in which a room speaks: what is queued first is delivered first, and nothing before its commit.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use imd_proto::{Jid, Kind, Stanza};
+use imd_store::{ArchiveId, Commit, StoreError};
+use tokio::sync::oneshot;
+
+use super::announce::Notice;
+use super::delivery::{Delivery, Effects};
+use super::join;
+use super::registry::Handle;
+use crate::route;
+use crate::server::Server;
+
+/// What one event sends.
+struct Batch {
+    commit: Option<Commit>,
+    /// The archived message, to be forgotten if it never reaches the disk.
+    id: Option<ArchiveId>,
+    deliveries: Vec<Delivery>,
+    /// Whoever waits for the delivery.
+    done: Option<oneshot::Sender<imd_store::Result<()>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<Batch>,
+    running: bool,
+}
+
+/// What a room has yet to send.
+#[derive(Default)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.lock().running
+    }
+}
+
+/// Send what follows from an event, in its turn. To be called while the room's state is held, so that the order of events
+/// is the order of deliveries. The commit resolves when the deliveries are made; absent when nothing had
+/// to be on the disk.
+pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) -> Option<Commit> {
+    if effects.deliveries.is_empty() && effects.archive.is_none() {
+        return None;
+    }
+    let id = effects.archive.as_ref().map(|entry| entry.id);
+    let mut commit = None;
+    let mut done = None;
+    let mut waits = None;
+    if let Some(entry) = effects.archive {
+        commit = Some(
+            server
+                .store
+                .append(vec![imd_store::Write::Archive(entry)])
+                .await,
+        );
+        let (sender, receiver) = oneshot::channel();
+        done = Some(sender);
+        let lost = StoreError::Closed {
+            path: server.config.data_dir.clone(),
+        };
+        waits = Some(Commit::waiting(receiver, lost));
+    }
+    let start = {
+        let mut queue = handle.outbox.lock();
+        queue.batches.push_back(Batch {
+            commit,
+            id,
+            deliveries: effects.deliveries,
+            done,
+        });
+        !std::mem::replace(&mut queue.running, true)
+    };
+    if start {
+        tokio::spawn(drain(Arc::clone(server), Arc::clone(handle)));
+    }
+    waits
+}
+
+async fn drain(server: Arc<Server>, handle: Arc<Handle>) {
+    loop {
+        let batch = {
+            let mut queue = handle.outbox.lock();
+            match queue.batches.pop_front() {
+                Some(batch) => batch,
+                None => {
+                    queue.running = false;
+                    queue.batches = VecDeque::new();
+                    break;
+                }
+            }
+        };
+        let outcome = match batch.commit {
+            Some(commit) => commit.await,
+            None => Ok(()),
+        };
+        if outcome.is_ok() {
+            let mut ghosts = Vec::new();
+            for delivery in &batch.deliveries {
+                deliver(&server, delivery, &mut ghosts).await;
+            }
+            if !ghosts.is_empty() {
+                bury(&server, &handle, ghosts);
+            }
+        } else if let Some(id) = batch.id
+            && let Some(room) = handle.state.lock().await.as_mut()
+        {
+            room.history.remove(id);
+        }
+        if let Some(done) = batch.done {
+            // The session that waited may be gone.
+            let _ = done.send(outcome);
+        }
+    }
+    server.rooms.registry.release(&handle);
+}
+
+/// Deliver to all recipients. Clients of this server that are not there any more are added to `ghosts`.
+async fn deliver(server: &Arc<Server>, delivery: &Delivery, ghosts: &mut Vec<Jid>) {
+    let mut parsed = None;
+    for to in &delivery.to {
+        if server.is_local_account(to) && !to.is_bare() {
+            match server.directory.session(to) {
+                Some(session) => session.send_xml(delivery.addressed(to)),
+                None => ghosts.push(to.clone()),
+            }
+            continue;
+        }
+        // Elsewhere, and to accounts: by the way of all stanzas.
+        let element = parsed.get_or_insert_with(|| route::read_client_xml(&delivery.xml));
+        if let Some(element) = element
+            && let Some(kind) = Kind::of(element)
+            && let Some(from) = element.attr("from").and_then(|from| from.parse().ok())
+            && let Ok(mut stanza) = Stanza::stamp(kind, element.clone(), from)
+        {
+            stanza.set_to(to.clone());
+            let _ = Box::pin(route::stanza(server, stanza, None)).await;
+        }
+    }
+}
+
+/// Take clients that have gone without a word out of the room.
+fn bury(server: &Arc<Server>, handle: &Arc<Handle>, ghosts: Vec<Jid>) {
+    let (server, handle) = (Arc::clone(server), Arc::clone(handle));
+    tokio::spawn(async move {
+        let mut slot = handle.state.lock().await;
+        let Some(room) = slot.as_mut() else { return };
+        for ghost in ghosts {
+            // It may have come back in the meantime.
+            if server.directory.session(&ghost).is_none() {
+                let effects = join::leave(room, &ghost, &[], &Notice::code(333));
+                send(&server, &handle, effects).await;
+            }
+        }
+        server.rooms.tidy(&server, &handle, &mut slot).await;
+    });
+}

@@ -1,0 +1,33 @@
+// Start the web chat for this server, in the browser's language: Chinese or English, whichever comes first.
+(() => {
+    const server = SETTINGS;
+    const known = (navigator.languages || [navigator.language]).find((tag) => /^(zh|en)\b/i.test(tag)) || 'en';
+    let language = 'en';
+    if (/^zh/i.test(known)) {
+        language = /hant|tw|hk|mo/i.test(known) ? 'zh_TW' : 'zh_CN';
+    }
+    document.documentElement.lang = language.replace('_', '-');
+    const socket = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    window.converse.initialize({
+        assets_path: '/chat/converse/',
+        view_mode: 'fullscreen',
+        i18n: language,
+        websocket_url: `${socket}//${location.host}/ws`,
+        bosh_service_url: `${location.origin}/bosh`,
+        // The address of every account here ends with the domain: people type their name only.
+        locked_domain: server.domain,
+        muc_domain: server.rooms,
+        locked_muc_domain: 'hidden',
+        discover_connection_methods: false,
+        // Accounts are made by invitation, on the invitation's page.
+        allow_registration: false,
+        auto_reconnect: true,
+        // A reload logs in again with keys derived from the password, not with the password.
+        reuse_scram_keys: true,
+        message_archiving: 'always',
+        archived_messages_page_size: 50,
+        // Nothing is loaded from elsewhere by itself.
+        render_media: [server.domain, location.hostname],
+        show_send_button: true,
+    });
+})();
