@@ -9,7 +9,9 @@ use imd_store::Store;
 use ring::rand::SecureRandom as _;
 
 use crate::config::Config;
+use crate::feature::caps::Interests;
 use crate::feature::{Registry, Service};
+use crate::route::asked::Asked;
 use crate::route::blocked::BlockLists;
 use crate::route::directory::Directory;
 use crate::session::resumable::Resumable;
@@ -31,6 +33,10 @@ pub struct Server {
     pub resumable: Resumable,
     /// Block lists of accounts in use.
     pub blocked: BlockLists,
+    /// What the server itself has asked of others.
+    pub asked: Asked,
+    /// Which clients want to hear of which nodes.
+    pub interests: Interests,
     /// Asks every task to end.
     pub shutdown: Shutdown,
     /// When the daemon started.
@@ -70,6 +76,8 @@ impl Server {
             features: Registry::new(crate::feature::all()),
             resumable: Resumable::default(),
             blocked: BlockLists::default(),
+            asked: Asked::default(),
+            interests: Interests::default(),
             shutdown,
             started: Instant::now(),
             random,

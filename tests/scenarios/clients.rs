@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 const ANNA: &str = "anna's password, ünïcode";
 const BEN: &str = "ben's password";
+const CARLA: &str = "carla's password";
 
 fn server_with_two_accounts(lab: &Lab) -> Result<HostImd> {
     let imd = HostImd::start(lab)?;
@@ -283,4 +284,40 @@ fn clients_are_told_when_the_daemon_is_asked_to_stop() -> Result<()> {
     })?;
     lab.passed();
     Ok(())
+}
+
+/// One conversation of `tests/clients/pep.py`, with a third account, on a fresh server.
+fn pep(name: &str) -> Result<()> {
+    if !asked_for("clients") {
+        return Ok(());
+    }
+    let lab = Lab::new("clients", name)?;
+    let imd = server_with_two_accounts(&lab)?;
+    imd.add_user("carla", CARLA)?;
+    let mut settings = passwords();
+    settings["carla"] = json!(CARLA);
+    converse(&lab, "pep.py", name, &imd.server, &settings)?;
+    drop(imd);
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+fn a_picture_and_devices_are_shown_to_contacts() -> Result<()> {
+    pep("a_picture_and_devices_are_shown_to_contacts")
+}
+
+#[test]
+fn only_who_asked_for_it_is_notified() -> Result<()> {
+    pep("only_who_asked_for_it_is_notified")
+}
+
+#[test]
+fn many_items_are_kept_and_retracted() -> Result<()> {
+    pep("many_items_are_kept_and_retracted")
+}
+
+#[test]
+fn a_channel_has_followers() -> Result<()> {
+    pep("a_channel_has_followers")
 }

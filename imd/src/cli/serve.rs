@@ -79,6 +79,7 @@ pub async fn serve(
     let store = tokio::task::spawn_blocking(move || super::open_store(&opening, true)).await??;
     let store = Arc::new(store);
     let server = Server::new(config, store, shutdown)?;
+    crate::feature::pubsub::Channels::enter(&server);
     let bound = listen::bind(&server.config.listen)?;
     let parts = crate::web::Parts::start(&server).await?;
     let web = listen::http::bind(&server.config.listen)?;

@@ -210,6 +210,16 @@ fn limits(mut table: Table<'_>) -> Limits {
         blocked: number(t, "blocked", 1, 100_000, default.blocked),
         private_elements: number(t, "private_elements", 1, 10_000, default.private_elements),
         archive_page: number(t, "archive_page", 1, 10_000, default.archive_page),
+        pep_nodes: number(t, "pep_nodes", 10, 10_000, default.pep_nodes),
+        channels: number(t, "channels", 1, 100_000, default.channels),
+        pubsub_items: number(t, "pubsub_items", 10, 100_000, default.pubsub_items),
+        pubsub_subscriptions: number(
+            t,
+            "pubsub_subscriptions",
+            10,
+            1_000_000,
+            default.pubsub_subscriptions,
+        ),
     };
     table.finish();
     limits

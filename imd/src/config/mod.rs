@@ -173,6 +173,14 @@ pub struct Limits {
     pub private_elements: u32,
     /// Archived messages in one answer (XEP-0313).
     pub archive_page: u32,
+    /// Publish-subscribe nodes of one account (XEP-0163).
+    pub pep_nodes: u32,
+    /// Channels: nodes of the publish-subscribe service (XEP-0060).
+    pub channels: u32,
+    /// Items that one node keeps; what `max` means.
+    pub pubsub_items: u32,
+    /// Subscriptions to one node.
+    pub pubsub_subscriptions: u32,
 }
 
 impl Default for Limits {
@@ -198,6 +206,10 @@ impl Default for Limits {
             blocked: 1000,
             private_elements: 100,
             archive_page: 250,
+            pep_nodes: 200,
+            channels: 1000,
+            pubsub_items: 5000,
+            pubsub_subscriptions: 5000,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Service discovery (XEP-0030), computed from the features that are there.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use imd_proto::{Condition, Element, StanzaError, ns};
 
-use super::{Answer, Feature, Reply, Request, Target, commands};
+use super::pubsub::{host::Host, read};
+use super::{Answer, Feature, Reply, Request, Target, caps, commands};
+use crate::server::Server;
 
 pub(super) struct Disco;
 
@@ -34,19 +37,42 @@ impl Feature for Disco {
             return Err(Condition::ServiceUnavailable.into());
         }
         let node = request.payload.attr("node");
-        if let Some(node) = node {
-            if request.account.is_none()
-                && let Some(shown) = commands::disco(request, node).await
-            {
-                return Ok(Reply::With(shown));
-            }
-            return unknown_node(node);
+        let wants_info = request.payload.ns() == ns::DISCO_INFO;
+        if request.account.is_some() {
+            let host = Host::account(request.server, request.user()?);
+            let from = &request.stanza.from;
+            return match (wants_info, node) {
+                (true, None) => Ok(Reply::With(account_info(request.server))),
+                (true, Some(node)) => read::node_info(&host, from, node).await.map(Reply::With),
+                (false, node) => read::disco_items(&host, from, node).await.map(Reply::With),
+            };
         }
-        Ok(Reply::With(if request.payload.ns() == ns::DISCO_INFO {
-            info(request)
-        } else {
-            items(request)
-        }))
+        if let Some(node) = node
+            && let Some(shown) = commands::disco(request, node).await
+        {
+            return Ok(Reply::With(shown));
+        }
+        match (wants_info, node) {
+            (true, None) => Ok(Reply::With(server_info(request.server))),
+            (true, Some(node)) => capabilities(request.server, node),
+            (false, None) => Ok(Reply::With(items(request))),
+            (false, Some(node)) => unknown_node(node),
+        }
+    }
+}
+
+/// What the server's capabilities (XEP-0115) stand for.
+fn capabilities(server: &Arc<Server>, node: &str) -> Answer {
+    let info = server_info(server);
+    let ver = caps::hash::ver(&info, "sha-1").unwrap_or_default();
+    if node
+        .strip_prefix(caps::NODE)
+        .and_then(|rest| rest.strip_prefix('#'))
+        == Some(ver.as_str())
+    {
+        Ok(Reply::With(info.with_attr("node", node)))
+    } else {
+        unknown_node(node)
     }
 }
 
@@ -73,38 +99,30 @@ async fn may_look(request: &Request<'_>) -> bool {
     matches!(item, Ok(Some(item)) if item.subscription.is_from())
 }
 
-fn info(request: &Request<'_>) -> Element {
-    let account = request.account.is_some();
-    let features: BTreeSet<&str> = request
-        .server
-        .features
-        .iter()
-        .flat_map(|f| {
-            if account {
-                f.account_features()
-            } else {
-                f.server_features()
-            }
-        })
-        .collect();
-    let (category, kind) = if account {
-        ("account", "registered")
-    } else {
-        ("server", "im")
-    };
-    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity(
-        category,
-        kind,
-        if account { None } else { Some("imd") },
-    ));
-    if account {
-        query.push(identity("pubsub", "pep", None));
-    }
-    query.with_children(
-        features
-            .into_iter()
-            .map(|f| Element::new("feature", ns::DISCO_INFO).with_attr("var", f)),
-    )
+/// What the server can do.
+#[must_use]
+pub fn server_info(server: &Arc<Server>) -> Element {
+    let features = server.features.iter().flat_map(|f| f.server_features());
+    Element::new("query", ns::DISCO_INFO)
+        .with_child(identity("server", "im", Some("imd")))
+        .with_children(feature_elements(features))
+}
+
+/// What an account can do.
+fn account_info(server: &Arc<Server>) -> Element {
+    let features = server.features.iter().flat_map(|f| f.account_features());
+    Element::new("query", ns::DISCO_INFO)
+        .with_child(identity("account", "registered", None))
+        .with_child(identity("pubsub", "pep", None))
+        .with_children(feature_elements(features))
+}
+
+/// Each feature once, in order.
+fn feature_elements(features: impl Iterator<Item = &'static str>) -> impl Iterator<Item = Element> {
+    let features: BTreeSet<&str> = features.collect();
+    features
+        .into_iter()
+        .map(|f| Element::new("feature", ns::DISCO_INFO).with_attr("var", f))
 }
 
 fn identity(category: &str, kind: &str, name: Option<&str>) -> Element {
@@ -116,9 +134,6 @@ fn identity(category: &str, kind: &str, name: Option<&str>) -> Element {
 
 fn items(request: &Request<'_>) -> Element {
     let query = Element::new("query", ns::DISCO_ITEMS);
-    if request.account.is_some() {
-        return query;
-    }
     let server = request.server;
     let listed = server.service_domains().into_iter().filter_map(|domain| {
         let name = server.service(&domain)?.name()?;

@@ -14,6 +14,7 @@ use crate::session::Session;
 
 pub mod archive;
 mod block;
+pub mod caps;
 pub mod carbons;
 pub mod commands;
 pub mod csi;
@@ -24,6 +25,7 @@ pub mod muc;
 mod offline;
 mod ping;
 mod private;
+pub mod pubsub;
 pub mod register;
 pub mod roster;
 mod time;
@@ -38,6 +40,8 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(roster::Roster),
         Arc::new(block::Block),
         Arc::new(carbons::Carbons),
+        Arc::new(caps::Caps),
+        Arc::new(pubsub::Pep),
         Arc::new(csi::ClientState),
         Arc::new(archive::Archive),
         Arc::new(offline::Offline),

@@ -30,7 +30,7 @@ pub(super) async fn local(
         }
     }
     if !stanza.is_request() {
-        // An answer to something the server asked: that it came is all there is to know.
+        server.asked.answered(stanza);
         return;
     }
     let answer = ask(server, &stanza, session, to).await;

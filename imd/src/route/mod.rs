@@ -1,6 +1,7 @@
 //! Where stanzas go. [`stanza`] takes one from anybody (a session, a service, another server) whose `from`
 //! is authenticated, and sees to it that it arrives or is answered.
 
+pub mod asked;
 pub mod blocked;
 pub mod decide;
 pub mod directory;

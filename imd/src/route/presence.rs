@@ -7,7 +7,7 @@ use imd_store::{RosterItem, RosterStep, SubscriptionRequest};
 
 use super::subscription::{self, Request};
 use super::{blocked, preauth};
-use crate::feature::roster;
+use crate::feature::{caps, roster};
 use crate::server::Server;
 use crate::session::{Presence, Session};
 
@@ -99,6 +99,7 @@ pub async fn broadcast_unavailable(
 ) {
     let (had, directed) = {
         let mut state = session.state();
+        state.notify = None;
         (
             state.presence.take().is_some(),
             std::mem::take(&mut state.directed),
@@ -217,6 +218,7 @@ pub(super) async fn local(server: &Arc<Server>, stanza: Stanza, to: &Jid) {
     match stanza.type_attr() {
         Some("probe") => probe(server, &stanza, user).await,
         None | Some("unavailable") if to.is_bare() => {
+            caps::contact_presence(server, &stanza, user).await;
             for session in server.directory.sessions(user) {
                 if session.presence().is_some() {
                     session.send(&stanza.element);
@@ -483,6 +485,9 @@ pub async fn show(server: &Arc<Server>, user: &str, contact: &Jid, visible: Opti
                 .with_attr("type", "unavailable")
         };
         send_to(server, &element, contact).await;
+    }
+    if visible {
+        caps::for_new_contact(server, user, contact).await;
     }
 }
 

@@ -39,8 +39,22 @@ pub struct State {
     pub inactive: bool,
     /// Who got presence directly and must be told when it ends (RFC 6121 §4.6).
     pub directed: BTreeSet<Jid>,
+    /// The nodes that the client wants to hear of (XEP-0163), sorted; absent while that is not known.
+    pub notify: Option<Arc<[String]>>,
     /// Whether the offline messages have been given out (XEP-0160).
     pub offline_delivered: bool,
+}
+
+impl State {
+    /// Whether the session is available and its client wants to hear of a node.
+    #[must_use]
+    pub fn wants(&self, node: &str) -> bool {
+        self.presence.is_some()
+            && self
+                .notify
+                .as_ref()
+                .is_some_and(|nodes| crate::feature::caps::wants(nodes, node))
+    }
 }
 
 /// Stream management of a session (XEP-0198).

@@ -212,12 +212,13 @@ async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<
 }
 
 /// The features after authentication: binding, stream management, and what others announce.
-pub(super) fn features(server: &Server) -> Element {
+pub(super) fn features(server: &Arc<Server>) -> Element {
     let optional =
         Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
     Element::new("features", ns::STREAM)
         .with_child(Element::new("bind", ns::BIND))
         .with_child(optional)
         .with_child(manage::feature())
+        .with_child(crate::feature::caps::stream_feature(server))
         .with_children(server.features.iter().flat_map(|f| f.stream_features()))
 }

@@ -58,6 +58,17 @@ pub struct NodeSubscription {
     pub options: Option<String>,
 }
 
+/// The newest item of a node, for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// The node.
+    pub node: Node,
+    /// Its newest item.
+    pub item: Item,
+    /// The affiliation with the node of the one who wants to know; `None`: no entry.
+    pub affiliation: Option<String>,
+}
+
 /// Publish-subscribe.
 #[async_trait]
 pub trait PubsubStore {
@@ -101,6 +112,15 @@ pub trait PubsubStore {
 
     /// The newest item of each node of the service that has one, with the node's name.
     async fn newest_items(&self, service: &str) -> Result<Vec<(String, Item)>>;
+
+    /// The newest item of each of these nodes of these services, with the affiliation of the bare JID `viewer`. Nodes
+    /// that are not there or are empty are left out.
+    async fn newest_of(
+        &self,
+        services: Vec<String>,
+        nodes: Vec<String>,
+        viewer: &str,
+    ) -> Result<Vec<Newest>>;
 
     /// How many items the node has; 0 for an unknown node.
     async fn count_items(&self, service: &str, name: &str) -> Result<u64>;

@@ -222,3 +222,47 @@ pub async fn a_deleted_node_leaves_nothing(store: &dyn Store) {
     assert_eq!(store.items(ALICE, "a", 10).await, Ok(Vec::new()));
     assert_eq!(store.subscriptions_of(ALICE, "bob@x").await, Ok(Vec::new()));
 }
+
+pub async fn the_newest_items_of_several_services_come_at_once(store: &dyn Store) {
+    for (service, name, id) in [
+        (ALICE, "a", "1"),
+        (ALICE, "a", "2"),
+        (ALICE, "b", "3"),
+        ("bob@x", "a", "4"),
+        ("carol@x", "a", "5"),
+    ] {
+        let create = Node {
+            service: service.to_owned(),
+            ..node(name, 10)
+        };
+        store
+            .publish(service, name, item(id), Some(create), 10)
+            .await
+            .unwrap();
+    }
+    store
+        .set_node_affiliation("bob@x", "a", "dora@x", Some("outcast".to_owned()))
+        .await
+        .unwrap();
+    let services = vec![ALICE.to_owned(), "bob@x".to_owned(), "nobody@x".to_owned()];
+    let nodes = vec!["a".to_owned(), "none".to_owned()];
+    let mut found: Vec<_> = store
+        .newest_of(services, nodes, "dora@x")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|n| (n.node.service, n.item.id, n.affiliation))
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (ALICE.to_owned(), "2".to_owned(), None),
+            (
+                "bob@x".to_owned(),
+                "4".to_owned(),
+                Some("outcast".to_owned())
+            ),
+        ]
+    );
+}

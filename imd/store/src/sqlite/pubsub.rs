@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::SqliteStore;
 use super::fault::Fault;
-use crate::{Item, Node, NodeSubscription, Published, PubsubStore, Result, StoreError};
+use crate::{Item, Newest, Node, NodeSubscription, Published, PubsubStore, Result, StoreError};
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -268,6 +268,45 @@ impl PubsubStore for SqliteStore {
             let items =
                 statement.query_map([&service], |row| Ok((row.get(4)?, read_item(row)?)))?;
             Ok(items.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn newest_of(
+        &self,
+        services: Vec<String>,
+        nodes: Vec<String>,
+        viewer: &str,
+    ) -> Result<Vec<Newest>> {
+        let (services, nodes) = (
+            serde_json::Value::from(services).to_string(),
+            serde_json::Value::from(nodes).to_string(),
+        );
+        let viewer = viewer.to_owned();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {ITEM}, n.service, n.name, n.creator, n.max_items, n.config, a.affiliation
+                 FROM json_each(?1) s CROSS JOIN json_each(?2) w
+                 CROSS JOIN pubsub_nodes n ON n.service = s.value AND n.name = w.value
+                 CROSS JOIN pubsub_items i ON i.seq =
+                     (SELECT seq FROM pubsub_items WHERE node = n.id ORDER BY seq DESC LIMIT 1)
+                 LEFT JOIN pubsub_affiliations a ON a.node = n.id AND a.jid = ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map((&services, &nodes, &viewer), |row| {
+                Ok(Newest {
+                    item: read_item(row)?,
+                    node: Node {
+                        service: row.get(4)?,
+                        name: row.get(5)?,
+                        creator: row.get(6)?,
+                        max_items: row.get(7)?,
+                        config: row.get(8)?,
+                    },
+                    affiliation: row.get(9)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
