@@ -56,6 +56,14 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
         return None;
     }
     let id = effects.archive.as_ref().map(|entry| entry.id);
+    let mut deliveries = effects.deliveries;
+    if id.is_none() && handle.outbox.is_idle() {
+        // Nothing to wait for, as with nearly all presence: clients of this server get theirs at once.
+        deliveries = deliver_here(server, handle, deliveries);
+        if deliveries.is_empty() {
+            return None;
+        }
+    }
     let mut commit = None;
     let mut done = None;
     let mut waits = None;
@@ -78,7 +86,7 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
         queue.batches.push_back(Batch {
             commit,
             id,
-            deliveries: effects.deliveries,
+            deliveries,
             done,
         });
         !std::mem::replace(&mut queue.running, true)
@@ -127,15 +135,52 @@ async fn drain(server: Arc<Server>, handle: Arc<Handle>) {
     server.rooms.registry.release(&handle);
 }
 
+/// Deliver to clients of this server, up to the first recipient who is none; gives back what is left.
+fn deliver_here(
+    server: &Arc<Server>,
+    handle: &Arc<Handle>,
+    deliveries: Vec<Delivery>,
+) -> Vec<Delivery> {
+    let mut ghosts = Vec::new();
+    let mut left = Vec::new();
+    for mut delivery in deliveries {
+        let here = delivery
+            .to
+            .iter()
+            .take_while(|to| left.is_empty() && is_client_here(server, to))
+            .count();
+        let elsewhere = delivery.to.split_off(here);
+        for to in &delivery.to {
+            deliver_to_client(server, &delivery, to, &mut ghosts);
+        }
+        if !elsewhere.is_empty() {
+            delivery.to = elsewhere;
+            left.push(delivery);
+        }
+    }
+    if !ghosts.is_empty() {
+        bury(server, handle, ghosts);
+    }
+    left
+}
+
+fn is_client_here(server: &Server, jid: &Jid) -> bool {
+    server.is_local_account(jid) && !jid.is_bare()
+}
+
+fn deliver_to_client(server: &Server, delivery: &Delivery, to: &Jid, ghosts: &mut Vec<Jid>) {
+    match server.directory.session(to) {
+        Some(session) => session.send_xml(delivery.addressed(to)),
+        None => ghosts.push(to.clone()),
+    }
+}
+
 /// Deliver to all recipients. Clients of this server that are not there any more are added to `ghosts`.
 async fn deliver(server: &Arc<Server>, delivery: &Delivery, ghosts: &mut Vec<Jid>) {
     let mut parsed = None;
     for to in &delivery.to {
-        if server.is_local_account(to) && !to.is_bare() {
-            match server.directory.session(to) {
-                Some(session) => session.send_xml(delivery.addressed(to)),
-                None => ghosts.push(to.clone()),
-            }
+        if is_client_here(server, to) {
+            deliver_to_client(server, delivery, to, ghosts);
             continue;
         }
         // Elsewhere, and to accounts: by the way of all stanzas.
