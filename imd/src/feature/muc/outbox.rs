@@ -64,16 +64,27 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
             return None;
         }
     }
-    let mut commit = None;
-    let mut done = None;
-    let mut waits = None;
-    if let Some(entry) = effects.archive {
-        commit = Some(
+    let commit = match effects.archive {
+        Some(entry) => Some(
             server
                 .store
                 .append(vec![imd_store::Write::Archive(entry)])
                 .await,
-        );
+        ),
+        None => None,
+    };
+    enqueue(server, handle, commit.map(|c| (c, id)), deliveries)
+}
+
+/// Queue deliveries, with the commit that they wait for and the id of what it commits.
+fn enqueue(
+    server: &Arc<Server>,
+    handle: &Arc<Handle>,
+    commit: Option<(Commit, Option<ArchiveId>)>,
+    deliveries: Vec<Delivery>,
+) -> Option<Commit> {
+    let (mut done, mut waits) = (None, None);
+    if commit.is_some() {
         let (sender, receiver) = oneshot::channel();
         done = Some(sender);
         let lost = StoreError::Closed {
@@ -81,6 +92,10 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
         };
         waits = Some(Commit::waiting(receiver, lost));
     }
+    let (commit, id) = match commit {
+        Some((commit, id)) => (Some(commit), id),
+        None => (None, None),
+    };
     let start = {
         let mut queue = handle.outbox.lock();
         queue.batches.push_back(Batch {
@@ -212,3 +227,7 @@ fn bury(server: &Arc<Server>, handle: &Arc<Handle>, ghosts: Vec<Jid>) {
         server.rooms.tidy(&server, &handle, &mut slot).await;
     });
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;
