@@ -113,17 +113,15 @@ impl Vm {
         let deadline = self.boot_deadline();
         wait_until(deadline, "the guest to let us in by SSH", || {
             if let Some(status) = self.qemu.try_wait().context("look after QEMU")? {
-                return Ok(Some(Err(status)));
+                return Ok(Some(Err(anyhow::anyhow!("QEMU ended by itself: {status}"))));
+            }
+            if self.serial().contains("Kernel panic - not syncing") {
+                return Ok(Some(Err(anyhow::anyhow!("the kernel panicked"))));
             }
             self.run("true").map(|_| Some(Ok(())))
         })
-        .map_err(|error| self.with_serial_tail(error))?
-        .map_err(|status| {
-            anyhow::anyhow!(
-                "QEMU ended by itself: {status}; see {}",
-                self.logs.display()
-            )
-        })?;
+        .and_then(|ended| ended)
+        .map_err(|error| self.with_serial_tail(error))?;
         wait_until(deadline, "the guest to finish booting", || {
             let state = self.run("systemctl is-system-running || true")?;
             match state.trim() {
