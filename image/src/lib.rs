@@ -1,1 +1,24 @@
-//! See the crate's description in docs/architecture.md.
+//! Builds Perch's disk image. The stages, in the order in which each takes what the one before it made
+//! ([`build`]): the archive's packages against the lock ([`archive`], [`lock`]) → installed base and our files
+//! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`]) → disk ([`disk`]) → `dist/` ([`bundle`],
+//! [`sbom`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
+//!
+//! Invariant: the result depends on the commit and the lock only ([`ids`]).
+
+pub mod archive;
+pub mod binfmt;
+pub mod build;
+pub mod bundle;
+pub mod config;
+pub mod disk;
+pub mod facts;
+pub mod ids;
+pub mod initrd;
+pub mod lock;
+pub mod plan;
+pub mod reproduce;
+pub mod rootfs;
+pub mod run;
+pub mod sbom;
+pub mod sha256;
+pub mod slots;

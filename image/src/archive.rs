@@ -1,0 +1,283 @@
+//! Asks Debian's archive, through apt with a state of its own under `target/`, which packages the image
+//! needs and at which versions, and fetches package files.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    config::Configs,
+    lock::{Lock, Package, Usage},
+    run::{Run, run},
+};
+
+const HINT: &str = "check that the archive can be reached: ci/in-buildroot apt-get update";
+
+/// apt's state for the image's architecture.
+pub struct Archive {
+    dir: PathBuf,
+    architecture: String,
+}
+
+impl Archive {
+    /// Makes the state in `dir` and fetches the archive's package lists. Sources are those of the build root.
+    ///
+    /// # Errors
+    /// The archive cannot be reached.
+    pub fn open(dir: &Path, configs: &Configs, lock: &Lock) -> Result<Self> {
+        for folder in ["state/lists/partial", "cache/archives/partial", "debs"] {
+            fs::create_dir_all(dir.join(folder))?;
+        }
+        let sources = sources(&configs.image.components.join(" "))?;
+        fs::write(dir.join("sources.list"), sources)?;
+        fs::write(dir.join("preferences"), lock.preferences())?;
+        fs::write(dir.join("status"), "")?;
+        let archive = Self {
+            dir: dir.to_owned(),
+            architecture: configs.image.architecture.clone(),
+        };
+        archive
+            .apt("apt-get")
+            .args(["--quiet", "update", "--error-on=any"])
+            .hint(HINT)
+            .ok()?;
+        Ok(archive)
+    }
+
+    /// The sources file, for mmdebstrap.
+    #[must_use]
+    pub fn sources_file(&self) -> PathBuf {
+        self.dir.join("sources.list")
+    }
+
+    /// The preferences file (the lock's versions), for mmdebstrap.
+    #[must_use]
+    pub fn preferences_file(&self) -> PathBuf {
+        self.dir.join("preferences")
+    }
+
+    /// Where package files are kept between builds.
+    #[must_use]
+    pub fn debs(&self) -> PathBuf {
+        self.dir.join("debs")
+    }
+
+    /// Every package of the image, sorted by name, at the locked version where there is one.
+    ///
+    /// # Errors
+    /// A package does not exist, or packages cannot be installed together.
+    pub fn resolve(&self, configs: &Configs) -> Result<Vec<Package>> {
+        let names: Vec<&str> = configs.packages().into_keys().collect();
+        let plan = self
+            .apt("apt-get")
+            .args([
+                "--simulate",
+                "--no-install-recommends",
+                "install",
+                "?and(?essential,?not(?exact-name(apt)))",
+            ])
+            .args(&names)
+            .hint("see which package apt names, and correct it in configs/layers/")
+            .output()?;
+        let mut wanted: BTreeMap<String, Usage> = plan
+            .lines()
+            .filter_map(planned)
+            .map(|spec| (spec, Usage::Installed))
+            .collect();
+        for spec in self.file_packages(configs)? {
+            wanted.entry(spec).or_insert(Usage::Files);
+        }
+        self.describe(&wanted)
+    }
+
+    /// Fetches the packages whose files are taken, and gives their paths by name.
+    ///
+    /// # Errors
+    /// A package cannot be fetched.
+    pub fn fetch_files(&self, packages: &[Package]) -> Result<BTreeMap<String, PathBuf>> {
+        let mut paths = BTreeMap::new();
+        for package in packages.iter().filter(|p| p.usage == Usage::Files) {
+            let file = format!(
+                "{}_{}_{}.deb",
+                package.name,
+                package.version.replace(':', "%3a"),
+                package.architecture
+            );
+            let path = self.debs().join(file);
+            if !path.exists() {
+                let spec = format!("{}={}", package.name, package.version);
+                self.apt("apt-get")
+                    .args(["--quiet", "download", &spec])
+                    .dir(&self.debs())
+                    .hint(HINT)
+                    .ok()?;
+            }
+            crate::sha256::check(&path, &package.sha256)?;
+            paths.insert(package.name.clone(), path);
+        }
+        Ok(paths)
+    }
+
+    /// `name=version` of the packages whose files are taken: the board's, the kernel and what it points to.
+    fn file_packages(&self, configs: &Configs) -> Result<Vec<String>> {
+        let mut specs = Vec::new();
+        let kernel = &configs.board.kernel;
+        for name in configs.board.files.iter().chain([kernel]) {
+            specs.push(format!("{name}={}", self.candidate(name)?));
+        }
+        let shown = self
+            .apt("apt-cache")
+            .args(["show", &specs[specs.len() - 1]])
+            .output()?;
+        let depends =
+            field(&shown, "Depends").with_context(|| format!("{kernel} depends on nothing"))?;
+        // "linux-image-6.12.1-arm64 (= 6.12.1-1)"
+        let real = depends
+            .split([',', ' '])
+            .next()
+            .filter(|name| name.starts_with("linux-image-"))
+            .with_context(|| format!("{kernel} depends on \"{depends}\", not on a kernel"))?;
+        specs.push(format!("{real}={}", self.candidate(real)?));
+        Ok(specs)
+    }
+
+    fn candidate(&self, name: &str) -> Result<String> {
+        let policy = self.apt("apt-cache").args(["policy", name]).output()?;
+        match field(&policy, "Candidate") {
+            Some(version) if version != "(none)" => Ok(version.to_owned()),
+            _ => bail!(
+                "the archive has no package {name} for {}",
+                self.architecture
+            ),
+        }
+    }
+
+    fn describe(&self, wanted: &BTreeMap<String, Usage>) -> Result<Vec<Package>> {
+        let shown = self
+            .apt("apt-cache")
+            .arg("show")
+            .args(wanted.keys())
+            .output()?;
+        let mut packages = Vec::new();
+        for stanza in shown.split("\n\n") {
+            let Some(name) = field(stanza, "Package") else {
+                continue;
+            };
+            let get = |key: &str| {
+                field(stanza, key)
+                    .with_context(|| format!("{name} has no {key}"))
+                    .map(str::to_owned)
+            };
+            let version = get("Version")?;
+            if let Some(usage) = wanted.get(&format!("{name}={version}")) {
+                packages.push(Package {
+                    name: name.to_owned(),
+                    version,
+                    architecture: get("Architecture")?,
+                    sha256: get("SHA256")?,
+                    usage: *usage,
+                });
+            }
+        }
+        packages.sort();
+        packages.dedup();
+        if packages.len() != wanted.len() {
+            bail!(
+                "apt planned {} packages but described {}",
+                wanted.len(),
+                packages.len()
+            );
+        }
+        Ok(packages)
+    }
+
+    fn apt(&self, program: &str) -> Run {
+        let dir = self.dir.display();
+        let settings = [
+            format!("Dir::State={dir}/state"),
+            format!("Dir::State::status={dir}/status"),
+            format!("Dir::Cache={dir}/cache"),
+            format!("Dir::Etc::SourceList={dir}/sources.list"),
+            "Dir::Etc::SourceParts=/dev/null".to_owned(),
+            format!("Dir::Etc::Preferences={dir}/preferences"),
+            "Dir::Etc::PreferencesParts=/dev/null".to_owned(),
+            format!("APT::Architecture={}", self.architecture),
+            format!("APT::Architectures={}", self.architecture),
+            "APT::Sandbox::User=root".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::Retries=3".to_owned(),
+        ];
+        settings
+            .iter()
+            .fold(run(program), |command, setting| {
+                command.args(["-o", setting])
+            })
+            .hint(HINT)
+    }
+}
+
+/// `Inst name [old] (version origin [arch])` as `name=version`.
+fn planned(line: &str) -> Option<String> {
+    let rest = line.strip_prefix("Inst ")?;
+    let name = rest.split(' ').next()?.split(':').next()?;
+    let version = rest.split_once('(')?.1.split(' ').next()?;
+    Some(format!("{name}={version}"))
+}
+
+/// The value of `Key: value` in a stanza.
+fn field<'a>(stanza: &'a str, key: &str) -> Option<&'a str> {
+    stanza
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": "))
+}
+
+/// The build root's sources with other components and without backports.
+fn sources(components: &str) -> Result<String> {
+    let text = fs::read_to_string("/etc/apt/sources.list").context(
+        "cannot read /etc/apt/sources.list: `image build` runs in the build root (ci/in-buildroot)",
+    )?;
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| line.starts_with("deb ") && !line.contains("backports"))
+        .map(|line| {
+            line.split(' ')
+                .take_while(|word| *word != "main")
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .map(|line| format!("{line} {components}\n"))
+        .collect();
+    Ok(lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_apts_plan() {
+        assert_eq!(
+            planned("Inst libc6 (2.41-12 Debian:13.1/stable [arm64])").as_deref(),
+            Some("libc6=2.41-12")
+        );
+        assert_eq!(
+            planned("Inst dpkg [1.0] (1.22.21 Debian [arm64]) []").as_deref(),
+            Some("dpkg=1.22.21")
+        );
+        assert_eq!(
+            planned("Conf libc6 (2.41-12 Debian:13.1/stable [arm64])"),
+            None
+        );
+    }
+
+    #[test]
+    fn reads_a_stanzas_field() {
+        let stanza = "Package: a\nVersion: 1:2\n";
+        assert_eq!(field(stanza, "Version"), Some("1:2"));
+        assert_eq!(field(stanza, "SHA256"), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! The manifest of packages and the CycloneDX 1.5 bill of materials: every Debian package and every crate,
+//! with version and licence.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::{
+    facts::Facts,
+    ids::Ids,
+    lock::{Package, Usage},
+    run::run,
+};
+
+/// A crate linked into a program of the image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Crate {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its licence as an SPDX expression; empty: the crate states none.
+    pub licence: String,
+}
+
+/// The crates linked into `imd`, `provisioner` and `grow-data`, sorted.
+///
+/// # Errors
+/// cargo failed.
+pub fn crates(top: &Path) -> Result<Vec<Crate>> {
+    let text = run("cargo")
+        .args([
+            "tree",
+            "--locked",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--edges",
+            "normal",
+            "--format",
+            "{p}|{l}",
+        ])
+        .args([
+            "--target",
+            "aarch64-unknown-linux-gnu",
+            "--features",
+            "imd/systemd,provisioner/systemd",
+        ])
+        .args(["-p", "imd", "-p", "provisioner", "-p", "gpt-table"])
+        .dir(top)
+        .output()?;
+    Ok(text
+        .lines()
+        .filter_map(crate_line)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect())
+}
+
+/// `name v1.2.3 (proc-macro)|MIT OR Apache-2.0`.
+fn crate_line(line: &str) -> Option<Crate> {
+    let (package, licence) = line.split_once('|')?;
+    let mut words = package.split(' ');
+    let name = words.next()?.to_owned();
+    let version = words.next()?.trim_start_matches('v').to_owned();
+    Some(Crate {
+        name,
+        version,
+        licence: licence.trim().replace('/', " OR "),
+    })
+}
+
+/// The manifest: a line for each package and crate.
+#[must_use]
+pub fn manifest(packages: &[Package], crates: &[Crate], facts: &Facts) -> String {
+    let origin = if facts.locked {
+        "the committed lock"
+    } else {
+        "NOT the committed lock: newest versions of the archive"
+    };
+    let mut text = format!(
+        "# perch {} ({}), packages from {origin}\n# kind name version architecture\n",
+        facts.version, facts.commit
+    );
+    for package in packages {
+        let kind = match package.usage {
+            Usage::Installed => "deb",
+            Usage::Files => "deb-files",
+        };
+        text += &format!(
+            "{kind} {} {} {}\n",
+            package.name, package.version, package.architecture
+        );
+    }
+    for one in crates {
+        text += &format!("crate {} {} -\n", one.name, one.version);
+    }
+    text
+}
+
+/// The bill of materials. `copyright(package)` gives the text of its `copyright` file, if shipped.
+#[must_use]
+pub fn cyclonedx(
+    packages: &[Package],
+    crates: &[Crate],
+    facts: &Facts,
+    copyright: impl Fn(&str) -> Option<String>,
+) -> Value {
+    let ids = Ids::new(&facts.version, facts.epoch);
+    let debian = packages.iter().map(|package| {
+        let purl = format!("pkg:deb/debian/{}@{}?arch={}&distro=debian-13", package.name, package.version.replace(':', "%3A").replace('+', "%2B"), package.architecture);
+        let names = copyright(&package.name).map(|text| licences(&text)).unwrap_or_default();
+        let names = if names.is_empty() { vec!["see the package's copyright file".to_owned()] } else { names };
+        let licences: Vec<Value> = names.iter().map(|name| json!({"license": {"name": name}})).collect();
+        json!({"type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl,
+               "hashes": [{"alg": "SHA-256", "content": package.sha256}], "licenses": licences})
+    });
+    let rust = crates.iter().map(|one| {
+        let purl = format!("pkg:cargo/{}@{}", one.name, one.version.replace('+', "%2B"));
+        let licences = if one.licence.is_empty() { json!([]) } else { json!([{"expression": one.licence}]) };
+        json!({"type": "library", "bom-ref": purl, "name": one.name, "version": one.version, "purl": purl, "licenses": licences})
+    });
+    json!({
+        "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+        "serialNumber": format!("urn:uuid:{}", ids.uuid("sbom")),
+        "metadata": {"component": {"type": "operating-system", "bom-ref": "perch", "name": "perch", "version": facts.version}},
+        "components": debian.chain(rust).collect::<Vec<_>>(),
+    })
+}
+
+/// The short licence names of a machine-readable copyright file (DEP-5), else none.
+fn licences(copyright: &str) -> Vec<String> {
+    let names: BTreeSet<&str> = copyright
+        .lines()
+        .filter_map(|line| line.strip_prefix("License: "))
+        .map(str::trim)
+        .collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Reads `root/usr/share/doc/PACKAGE/copyright`, or the one in the package's unpacked files.
+#[must_use]
+pub fn copyright(root: &Path, files: &Path, package: &str) -> Option<String> {
+    let path = Path::new("usr/share/doc").join(package).join("copyright");
+    let unpacked = if package.starts_with("linux-image") {
+        files.join("kernel")
+    } else {
+        files.join(package)
+    };
+    let read = |path: &Path| {
+        fs::read(path)
+            .ok()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read(&root.join(&path)).or_else(|| read(&unpacked.join(&path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_cargos_tree() {
+        let one = crate_line("ring v0.17.14 (proc-macro)|Apache-2.0 AND ISC").unwrap();
+        assert_eq!(
+            (
+                one.name.as_str(),
+                one.version.as_str(),
+                one.licence.as_str()
+            ),
+            ("ring", "0.17.14", "Apache-2.0 AND ISC")
+        );
+    }
+
+    #[test]
+    fn licences_come_from_a_machine_readable_copyright_file() {
+        let text = "Files: *\nLicense: GPL-2+\n text\n\nFiles: debian/*\nLicense: MIT\n";
+        assert_eq!(licences(text), ["GPL-2+", "MIT"]);
+    }
+}
