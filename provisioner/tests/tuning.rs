@@ -256,7 +256,7 @@ fn a_journald_value_that_differs_is_set_and_journald_restarted_once() {
             "[Journal]\n#Storage=auto\nSystemMaxUse=1G\n",
         ),
         (
-            "/usr/lib/systemd/journald.conf.d/50-perch.conf",
+            "/usr/lib/systemd/journald.conf.d/syslog.conf",
             "[Journal]\nStorage=persistent\nSystemMaxUse=32M\n",
         ),
     ]);

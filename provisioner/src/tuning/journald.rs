@@ -7,10 +7,10 @@ use anyhow::Result;
 
 use crate::files::{Access, Files};
 
-/// The drop-in that the image brings; its content is checked against `configs/tuning` in a test.
-pub const SHIPPED: &str = "/usr/lib/systemd/journald.conf.d/50-perch.conf";
+/// The drop-in that the image brings, named to come after Debian's `syslog.conf`; its content is checked against `configs/tuning` in a test.
+pub const SHIPPED: &str = "/usr/lib/systemd/journald.conf.d/zz-perch.conf";
 /// The drop-in for values that differ from the image's.
-const RUNTIME: &str = "/run/systemd/journald.conf.d/60-perch-tuning.conf";
+const RUNTIME: &str = "/run/systemd/journald.conf.d/zzz-perch-tuning.conf";
 const FOLDERS: [&str; 4] = ["/usr/lib", "/usr/local/lib", "/run", "/etc"];
 
 /// The value in force of every key that is set.
