@@ -28,6 +28,7 @@ mod private;
 pub mod pubsub;
 pub mod register;
 pub mod roster;
+mod session;
 mod time;
 mod vcard;
 mod version;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(private::Private),
         Arc::new(commands::Commands::default()),
         Arc::new(register::Register),
+        Arc::new(session::SessionRequest),
         Arc::new(ping::Ping),
         Arc::new(time::Time),
         Arc::new(version::Version),

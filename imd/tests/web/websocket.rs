@@ -107,3 +107,13 @@ async fn people_log_in_again_after_a_restart() {
         .await;
     assert_eq!(pong.attr("type"), Some("result"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_clients_that_establish_a_session_are_answered() {
+    let site = Site::start("").await;
+    let mut alice = site.login("alice").await;
+    let answer = alice
+        .ask("<iq xmlns='jabber:client' type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
+        .await;
+    assert_eq!(answer.attr("type"), Some("result"));
+}

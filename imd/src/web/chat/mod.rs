@@ -29,14 +29,14 @@ pub(super) fn routes() -> axum::Router<Arc<Web>> {
         .route("/chat/converse/{*file}", get(file))
 }
 
-/// Scripts and styles are the server's own. Converse.js sets `style` attributes and compiles WebAssembly (OMEMO),
-/// and shows pictures that contacts send from their servers.
+/// Scripts are the server's own files. Converse.js sets styles in the page and compiles WebAssembly (OMEMO). Pictures
+/// come from this server only: others would learn who looks at them.
 fn policy(web: &Web) -> String {
     let url = web.server.config.public_url();
     let socket = url.replacen("http", "ws", 1);
     format!(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-         style-src-attr 'unsafe-inline'; img-src 'self' data: blob: https:; media-src 'self' blob: https:; \
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data: blob: {url}; media-src 'self' blob: {url}; \
          font-src 'self' data:; connect-src 'self' {socket} {url}; worker-src 'self'; manifest-src 'self'; \
          base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )

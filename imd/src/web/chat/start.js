@@ -1,6 +1,32 @@
 // Start the web chat for this server, in the browser's language: Chinese or English, whichever comes first.
+const server = SETTINGS;
+
+// Parts of Converse.js that would show its makers' site and load pictures from there. What is defined first stays.
+class Brand extends HTMLElement {
+    connectedCallback() {
+        const name = document.createElement('h1');
+        name.className = 'text-center p-4';
+        name.textContent = server.domain;
+        this.replaceChildren(name);
+    }
+}
+class Footer extends HTMLElement {
+    connectedCallback() {
+        const made = document.createElement('a');
+        made.href = '/chat/converse/LICENSE.txt';
+        made.textContent = 'Converse.js, MPL-2.0';
+        const line = document.createElement('p');
+        line.className = 'text-center p-3';
+        line.append(made);
+        this.replaceChildren(line);
+    }
+}
+class Nothing extends HTMLElement {}
+customElements.define('converse-brand-logo', Brand);
+customElements.define('converse-footer', Footer);
+customElements.define('converse-controlbox-navbar', Nothing);
+
 (() => {
-    const server = SETTINGS;
     const known = (navigator.languages || [navigator.language]).find((tag) => /^(zh|en)\b/i.test(tag)) || 'en';
     let language = 'en';
     if (/^zh/i.test(known)) {
