@@ -193,10 +193,9 @@ impl<T: Transport> Run<T> {
         element: Element,
     ) -> Result<(), Ended> {
         if let Some(from) = element.attr("from") {
+            // RFC 6120 §8.1.2.1: another resource is overridden, as some clients that resume a session name their next one.
             let claimed = from.parse::<imd_proto::Jid>().ok();
-            if claimed
-                .is_none_or(|jid| jid != self.session.jid && jid != self.session.jid.to_bare())
-            {
+            if claimed.is_none_or(|jid| !jid.same_bare(&self.session.jid)) {
                 return Err(StreamError::with_text(
                     StreamCondition::InvalidFrom,
                     "the from is not yours",
