@@ -257,6 +257,10 @@ fn a_journald_value_that_differs_is_set_and_journald_restarted_once() {
         ),
         (
             "/usr/lib/systemd/journald.conf.d/syslog.conf",
+            "[Journal]\nCompress=no\nStorage=none\n",
+        ),
+        (
+            "/usr/lib/systemd/journald.conf.d/zz-perch.conf",
             "[Journal]\nStorage=persistent\nSystemMaxUse=32M\n",
         ),
     ]);

@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use crate::files::{Access, Files};
 
-/// The drop-in that the image brings, named to come after Debian's `syslog.conf`; its content is checked against `configs/tuning` in a test.
+/// The drop-in that the image brings; its content is checked against `configs/tuning` in a test. Its name sorts after
+/// Debian's own `syslog.conf`.
 pub const SHIPPED: &str = "/usr/lib/systemd/journald.conf.d/zz-perch.conf";
 /// The drop-in for values that differ from the image's.
 const RUNTIME: &str = "/run/systemd/journald.conf.d/zzz-perch-tuning.conf";

@@ -47,7 +47,7 @@ fn read_device(files: &Files) -> Result<Option<State>> {
     let swaps = files.read("/proc/swaps")?.unwrap_or_default();
     let priority = swaps
         .lines()
-        .find(|line| line.starts_with("/dev/zram0 "))
+        .find(|line| is_device(line))
         .and_then(|line| line.split_whitespace().last())
         .and_then(|priority| priority.parse::<u16>().ok());
     let value = match priority {
@@ -71,12 +71,8 @@ pub fn set_up(
     size: u64,
     priority: u16,
 ) -> Result<()> {
-    if files
-        .read("/proc/swaps")?
-        .unwrap_or_default()
-        .lines()
-        .any(|line| line.starts_with("/dev/zram0 "))
-    {
+    let swaps = files.read("/proc/swaps")?.unwrap_or_default();
+    if swaps.lines().any(is_device) {
         files.change()?;
         system.run(&["swapoff", "/dev/zram0"], None)?;
     }
@@ -91,4 +87,12 @@ pub fn set_up(
         return Ok(());
     }
     bail!("swapon said: {output}")
+}
+
+/// Whether a line of /proc/swaps is the device's. The kernel shows the path of whoever turned it on: for a service
+/// with mounts of its own it starts elsewhere than at /dev.
+fn is_device(line: &str) -> bool {
+    line.split_whitespace()
+        .next()
+        .is_some_and(|path| path.ends_with("/zram0"))
 }

@@ -111,7 +111,7 @@ impl System for FakeSystem {
                     .trim()
                     .parse()?;
                 let table = format!(
-                    "Filename Type Size Used Priority\n/dev/zram0 partition {} 0 100\n",
+                    "Filename Type Size Used Priority\n/zram0 partition {} 0 100\n",
                     size / 1024
                 );
                 put(&self.root, "/proc/swaps", &table);
