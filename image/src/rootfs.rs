@@ -22,7 +22,7 @@ use crate::{
 const RECIPE: u32 = 1;
 
 /// What no box needs: downloads, documentation besides licences, translations, logs.
-const NOT_SHIPPED: [&str; 14] = [
+const NOT_SHIPPED: [&str; 20] = [
     "var/cache/apt",
     "var/cache/ldconfig/aux-cache",
     "var/cache/debconf",
@@ -37,6 +37,13 @@ const NOT_SHIPPED: [&str; 14] = [
     "usr/share/bug",
     "etc/hostname",
     "etc/machine-id",
+    // A key that every box has is no secret: each makes its own when SSH is turned on.
+    "etc/ssh/ssh_host_ecdsa_key",
+    "etc/ssh/ssh_host_ecdsa_key.pub",
+    "etc/ssh/ssh_host_ed25519_key",
+    "etc/ssh/ssh_host_ed25519_key.pub",
+    "etc/ssh/ssh_host_rsa_key",
+    "etc/ssh/ssh_host_rsa_key.pub",
 ];
 
 /// Installs the packages into `work/base-KEY`, or gives the one that is there. `fresh` makes it again.
