@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long to wait for the first address. A box without a cable must come up all the same.
-const NETWORK_PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for the first address. A box without a cable must come up all the same, and waits only once.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(45);
 /// Times to ask: one multicast packet is easily lost.
 const ATTEMPTS: u32 = 3;
 const ANSWER_PATIENCE: Duration = Duration::from_millis(700);

@@ -115,16 +115,28 @@ impl System for Linux {
     }
 
     fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {
-        let show = |property: &str| {
-            self.run(
-                &["systemctl", "show", "--value", "--property", property, unit],
-                None,
-            )
+        let command = [
+            "systemctl",
+            "show",
+            "--property",
+            "LoadState",
+            "--property",
+            property,
+            unit,
+        ];
+        let shown = self.run(&command, None)?;
+        let value = |key: &str| {
+            shown
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
         };
-        if show("LoadState")? == "not-found" {
+        if value("LoadState") == Some("not-found") {
             return Ok(None);
         }
-        show(property).map(Some)
+        match value(property) {
+            Some(value) => Ok(Some(value.to_owned())),
+            None => bail!("systemd knows no property {property} of {unit}"),
+        }
     }
 
     fn now(&self) -> OffsetDateTime {
