@@ -66,6 +66,23 @@ impl Lab {
         Ok(lab)
     }
 
+    /// One emptied folder for both, for a machine that a person starts (`ci/try`).
+    ///
+    /// # Errors
+    ///
+    /// The folder could not be made.
+    pub fn at(folder: PathBuf) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("empty {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        Ok(Self {
+            work: folder.clone(),
+            logs: folder,
+            begun: Instant::now(),
+        })
+    }
+
     /// Notes a step with the seconds since the start, in the test's output and in `steps.log`.
     pub fn note(&self, step: &str) {
         let line = format!("{:>5} s  {step}\n", self.begun.elapsed().as_secs());

@@ -192,6 +192,12 @@ fn edit_for_emulator(tree: &Path) -> Result<()> {
     for property in ["vmmc-supply", "vqmmc-supply"] {
         fdtput(tree, &["-d"], &["/emmc2bus/mmc@7e340000", property])?;
     }
+    // QEMU's watchdog restarts the machine as soon as it is armed: the initrd then leaves it off.
+    fdtput(
+        tree,
+        &["-p", "-t", "s"],
+        &["/chosen", "perch,emulator", "qemu"],
+    )?;
     fdtput(
         tree,
         &["-t", "s"],
