@@ -7,16 +7,15 @@ use imd::store::ScramKeys;
 /// SCRAM's client messages never panic, and nobody gets in with rubbish.
 pub fn scram(data: &[u8]) {
     use imd::sasl::{ChannelBinding, Hash, derive, scram};
-    let binding = ChannelBinding {
-        tls_exporter: [1; 32],
-    };
+    let mut binding = ChannelBinding::default();
+    binding.add(ChannelBinding::EXPORTER, vec![1; 32]);
     let mut lines = data.splitn(2, |b| *b == b'\n');
     let (first, last) = (
         lines.next().unwrap_or_default(),
         lines.next().unwrap_or_default(),
     );
     for plus in [false, true] {
-        let Ok(first) = scram::ClientFirst::parse(first, plus, Some(&binding)) else {
+        let Ok(first) = scram::ClientFirst::parse(first, plus, &binding) else {
             continue;
         };
         // Deriving keys is slow by design: once is enough.
@@ -24,8 +23,14 @@ pub fn scram(data: &[u8]) {
         let Some(keys) = KEYS.get_or_init(|| derive("secret").ok().and_then(|c| c.sha256)) else {
             return;
         };
-        let (exchange, _) =
-            scram::Exchange::begin(Hash::Sha256, first, keys.clone(), "nonce", true);
+        let (exchange, _) = scram::Exchange::begin(
+            Hash::Sha256,
+            first,
+            keys.clone(),
+            "nonce",
+            Some("digest"),
+            true,
+        );
         assert!(exchange.finish(last).is_err());
     }
 }

@@ -47,6 +47,8 @@ pub struct Server {
     pub decoy_key: ring::hmac::Key,
     /// Rooms.
     pub rooms: Arc<crate::feature::muc::Rooms>,
+    /// Failed logins, by which guessing is slowed down.
+    pub guard: crate::sasl::guard::Guard,
     /// Services on their own domains, such as rooms.
     services: RwLock<HashMap<String, Arc<dyn Service>>>,
 }
@@ -83,6 +85,7 @@ impl Server {
             random,
             decoy_key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seed),
             rooms: Arc::clone(&rooms),
+            guard: crate::sasl::guard::Guard::default(),
             services: RwLock::default(),
             config,
         });

@@ -64,6 +64,16 @@ pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
 /// Channel binding types a server offers (XEP-0440).
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// The extensible SASL profile, SASL2 (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Bind 2 (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Login tokens, FAST (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// Upgrades of an account's keys (XEP-0480).
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// Upgrades of an account's keys for SCRAM (XEP-0480 §3).
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
 /// Chat state notifications (XEP-0085).
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Software version (XEP-0092).

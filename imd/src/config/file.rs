@@ -159,6 +159,11 @@ fn limits(mut table: Table<'_>) -> Limits {
         stanza_depth: number(t, "stanza_depth", 8, 1000, default.stanza_depth),
         login_timeout: time(t, "login_timeout", 1, 600, default.login_timeout),
         login_attempts: number(t, "login_attempts", 1, 100, default.login_attempts),
+        login_failures: number(t, "login_failures", 1, 10_000, default.login_failures),
+        loopback_exempt: t
+            .optional("loopback_exempt", value::boolean)
+            .unwrap_or(default.loopback_exempt),
+        token_lifetime: time(t, "token_lifetime", 1, 366 * 86_400, default.token_lifetime),
         connections_per_address: number(
             t,
             "connections_per_address",

@@ -143,6 +143,13 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// Failed logins on one connection before it is closed.
     pub login_attempts: u32,
+    /// Failed logins from one address, or for one account, before each further one is answered more slowly. One is
+    /// forgotten each minute.
+    pub login_failures: u32,
+    /// Whether loopback addresses may fail as often as they like.
+    pub loopback_exempt: bool,
+    /// How long a client that has logged in may do so without the password (XEP-0484).
+    pub token_lifetime: Duration,
     /// Connections from one address; loopback is exempt.
     pub connections_per_address: u32,
     /// Connections that have not logged in yet, from all addresses.
@@ -191,6 +198,9 @@ impl Default for Limits {
             stanza_depth: 64,
             login_timeout: Duration::from_secs(30),
             login_attempts: 5,
+            login_failures: 20,
+            loopback_exempt: true,
+            token_lifetime: Duration::from_secs(21 * 86_400),
             connections_per_address: 500,
             connections_before_login: 2000,
             http_connections: 4096,

@@ -71,6 +71,7 @@ pub fn query_form() -> Element {
 /// # Errors
 /// When the store fails.
 pub async fn metadata(server: &Server, owner: &Jid) -> Result<Element, StanzaError> {
+    settled(server).await;
     let bounds = server
         .store
         .archive_bounds(owner.as_str())
@@ -87,6 +88,12 @@ pub async fn metadata(server: &Server, owner: &Jid) -> Result<Element, StanzaErr
         }
     }
     Ok(metadata)
+}
+
+/// A message may have been delivered and not be committed yet: what was routed before is in the answer. On a disk
+/// that refuses writes there is nothing to wait for, and reading goes on.
+async fn settled(server: &Server) {
+    server.store.append(Vec::new()).await.await.ok();
 }
 
 /// A page of an archive for `to`: the result messages, serialised for a stream of clients, and the `<fin/>`.
@@ -114,9 +121,7 @@ pub async fn page_shown(
     show: impl Fn(&str) -> String + Send,
 ) -> Result<(Vec<String>, Element), StanzaError> {
     let (filter, paging) = read_query(query, server.config.limits.archive_page)?;
-    // A message may have been delivered and not be committed yet: what was routed before the query is in its answer.
-    // On a disk that refuses writes there is nothing to wait for, and reading goes on.
-    server.store.append(Vec::new()).await.await.ok();
+    settled(server).await;
     let ids: Vec<ArchiveId> = [paging.after, paging.before, filter.after, filter.before]
         .into_iter()
         .flatten()

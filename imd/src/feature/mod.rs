@@ -29,7 +29,7 @@ pub mod pubsub;
 pub mod register;
 pub mod roster;
 mod session;
-mod time;
+pub mod time;
 mod vcard;
 mod version;
 

@@ -158,7 +158,7 @@ async fn connection(
         ..Limits::default()
     };
     let transport = if direct {
-        let handshake = door.acceptors.direct.accept(stream);
+        let handshake = door.acceptors.direct.acceptor.accept(stream);
         match tokio::time::timeout(limits.login_timeout, handshake).await {
             Ok(Ok(stream)) => Tcp::tls(stream, peer, door.acceptors.direct.clone(), before, after),
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ::ring::digest;
 use anyhow::{Context as _, Result, anyhow};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -11,14 +12,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
+use crate::stream::tcp::Tls;
 
 /// Acceptors for the ways in.
 #[derive(Clone)]
 pub struct Acceptors {
     /// For STARTTLS: the protocol is known, so none is negotiated.
-    pub starttls: TlsAcceptor,
+    pub starttls: Tls,
     /// For direct TLS: ALPN `xmpp-client` (XEP-0368 §4).
-    pub direct: TlsAcceptor,
+    pub direct: Tls,
     /// For HTTP: ALPN `http/1.1`.
     pub https: TlsAcceptor,
 }
@@ -28,20 +30,50 @@ pub struct Acceptors {
 /// # Errors
 /// Names the file that cannot be read or is not what it should be.
 pub fn acceptors(files: &TlsFiles) -> Result<Acceptors> {
-    let starttls = config(files)?;
+    let chain = certificates(&files.certificate)?;
+    let end_point: Option<Arc<[u8]>> = chain.first().and_then(|c| end_point(c)).map(Arc::from);
+    let starttls = config(files, chain)?;
     let mut direct = starttls.clone();
     direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
     let mut https = starttls.clone();
     https.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Acceptors {
-        starttls: TlsAcceptor::from(Arc::new(starttls)),
-        direct: TlsAcceptor::from(Arc::new(direct)),
+        starttls: Tls {
+            acceptor: TlsAcceptor::from(Arc::new(starttls)),
+            end_point: end_point.clone(),
+        },
+        direct: Tls {
+            acceptor: TlsAcceptor::from(Arc::new(direct)),
+            end_point,
+        },
         https: TlsAcceptor::from(Arc::new(https)),
     })
 }
 
-fn config(files: &TlsFiles) -> Result<ServerConfig> {
-    let chain = certificates(&files.certificate)?;
+/// RFC 5929 §4.1: the certificate, hashed as its signature is, but by SHA-256 at the least.
+fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    use x509_parser::oid_registry as oid;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let signature = &parsed.signature_algorithm.algorithm;
+    let is = |known: &[oid::Oid<'static>]| known.contains(signature);
+    let hash = if is(&[oid::OID_PKCS1_SHA384WITHRSA, oid::OID_SIG_ECDSA_WITH_SHA384]) {
+        &digest::SHA384
+    } else if is(&[oid::OID_PKCS1_SHA512WITHRSA, oid::OID_SIG_ECDSA_WITH_SHA512]) {
+        &digest::SHA512
+    } else if is(&[
+        oid::OID_PKCS1_SHA1WITHRSA,
+        oid::OID_PKCS1_SHA256WITHRSA,
+        oid::OID_SIG_ECDSA_WITH_SHA256,
+    ]) {
+        &digest::SHA256
+    } else {
+        // RSA-PSS and Ed25519 do not name one hash function: undefined there.
+        return None;
+    };
+    Some(digest::digest(hash, certificate).as_ref().to_vec())
+}
+
+fn config(files: &TlsFiles, chain: Vec<CertificateDer<'static>>) -> Result<ServerConfig> {
     let key = private_key(&files.key)?;
     let provider = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -18,14 +18,23 @@ const ITERATIONS: u32 = 10_000;
 /// When the password cannot be used (it is empty or has forbidden characters), in words.
 pub fn derive(password: &str) -> Result<Credentials, String> {
     let password = prepare(password)?;
-    let mut salt = [0; 16];
-    SystemRandom::new()
-        .fill(&mut salt)
-        .map_err(|_| "the system has no random numbers".to_owned())?;
+    let (salt, _) = new_salt()?;
     Ok(Credentials {
         sha1: Some(keys(Hash::Sha1, &password, &salt, ITERATIONS)),
         sha256: Some(keys(Hash::Sha256, &password, &salt, ITERATIONS)),
     })
+}
+
+/// A salt for new keys, and the number of iterations.
+///
+/// # Errors
+/// When the system has no random numbers, in words.
+pub fn new_salt() -> Result<([u8; 16], u32), String> {
+    let mut salt = [0; 16];
+    SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| "the system has no random numbers".to_owned())?;
+    Ok((salt, ITERATIONS))
 }
 
 fn prepare(password: &str) -> Result<String, String> {
@@ -51,7 +60,13 @@ fn keys(hash: Hash, password: &str, salt: &[u8], iterations: u32) -> ScramKeys {
         password.as_bytes(),
         &mut salted,
     );
-    let key = hmac::Key::new(hash.hmac(), &salted);
+    from_salted(hash, &salted, salt, iterations)
+}
+
+/// The keys from RFC 5802's `SaltedPassword`.
+#[must_use]
+pub fn from_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> ScramKeys {
+    let key = hmac::Key::new(hash.hmac(), salted);
     let client_key = hmac::sign(&key, b"Client Key");
     ScramKeys {
         salt: salt.to_vec(),
@@ -69,10 +84,16 @@ pub fn verify_plain(password: &str, credentials: Option<&Credentials>) -> bool {
     let Ok(password) = prepare(password) else {
         return false;
     };
-    let found = credentials.and_then(|c| c.sha256.as_ref());
+    let sha256 = credentials.and_then(|c| c.sha256.as_ref());
+    // An account from before, with keys for SHA-1 only.
+    let sha1 = credentials.and_then(|c| c.sha1.as_ref());
+    let (hash, found) = match (sha256, sha1) {
+        (None, Some(keys)) => (Hash::Sha1, Some(keys)),
+        (keys, _) => (Hash::Sha256, keys),
+    };
     let (salt, iterations) =
         found.map_or((&[0; 16][..], ITERATIONS), |k| (&k.salt[..], k.iterations));
-    let computed = keys(Hash::Sha256, &password, salt, iterations);
+    let computed = keys(hash, &password, salt, iterations);
     found.is_some_and(|keys| bool::from(keys.stored_key.ct_eq(&computed.stored_key)))
 }
 

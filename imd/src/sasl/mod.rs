@@ -1,7 +1,12 @@
 //! Authentication (RFC 6120 §6): mechanisms as state machines; the stream carries their messages.
 
+mod binding;
+pub mod guard;
+pub mod ht;
 mod keys;
+mod offer;
 pub mod scram;
+pub mod token;
 
 use std::sync::Arc;
 
@@ -11,15 +16,10 @@ use imd_proto::jid::prepare_local;
 
 use crate::server::Server;
 
-pub use keys::{derive, verify_plain};
+pub use binding::ChannelBinding;
+pub use keys::{derive, from_salted, new_salt, verify_plain};
+pub use offer::Offer;
 pub use scram::Hash;
-
-/// What a mechanism can be bound to: the TLS connection (RFC 9266).
-#[derive(Debug, Clone)]
-pub struct ChannelBinding {
-    /// 32 bytes exported from the TLS session, the same at both ends.
-    pub tls_exporter: [u8; 32],
-}
 
 /// The mechanisms that the server knows, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,9 @@ pub enum Step {
 pub struct Exchange {
     server: Arc<Server>,
     mechanism: Mechanism,
-    binding: Option<ChannelBinding>,
+    offer: Offer,
+    /// The account that the client names, once it has.
+    named: Option<String>,
     state: Option<(String, scram::Exchange)>,
     begun: bool,
 }
@@ -143,22 +145,22 @@ impl Exchange {
     ///
     /// # Errors
     /// `invalid-mechanism` when it was not offered.
-    pub fn new(
-        server: &Arc<Server>,
-        name: &str,
-        binding: Option<ChannelBinding>,
-    ) -> Result<Self, Failure> {
-        let mechanism = Mechanism::offered(binding.is_some())
-            .into_iter()
-            .find(|m| m.name() == name)
-            .ok_or(Failure::new("invalid-mechanism"))?;
+    pub fn new(server: &Arc<Server>, name: &str, offer: Offer) -> Result<Self, Failure> {
+        let mechanism = offer.find(name).ok_or(Failure::new("invalid-mechanism"))?;
         Ok(Self {
             server: Arc::clone(server),
             mechanism,
-            binding,
+            offer,
+            named: None,
             state: None,
             begun: false,
         })
+    }
+
+    /// The account that the client has named, whether it exists or not.
+    #[must_use]
+    pub fn named(&self) -> Option<&str> {
+        self.named.as_deref()
     }
 
     /// Take a message of the client. `None`: the client began without one, and is asked for it.
@@ -180,13 +182,14 @@ impl Exchange {
         step.unwrap_or_else(Step::Failed)
     }
 
-    async fn plain(&self, message: &[u8]) -> Result<Step, Failure> {
+    async fn plain(&mut self, message: &[u8]) -> Result<Step, Failure> {
         let text = std::str::from_utf8(message).map_err(|_| Failure::malformed())?;
         let parts: Vec<&str> = text.split('\0').collect();
         let [authorization, user, password] = parts[..] else {
             return Err(Failure::malformed());
         };
         let user = self.username(user, authorization)?;
+        self.named = Some(user.clone());
         let password = password.to_owned();
         let credentials = self.credentials(&user).await?;
         let matches =
@@ -206,11 +209,12 @@ impl Exchange {
         plus: bool,
         message: &[u8],
     ) -> Result<Step, Failure> {
-        let first = scram::ClientFirst::parse(message, plus, self.binding.as_ref())?;
+        let first = scram::ClientFirst::parse(message, plus, &self.offer.binding)?;
         let user = self.username(
             &first.username,
             first.authorization.as_deref().unwrap_or_default(),
         )?;
+        self.named = Some(user.clone());
         let keys = match self.credentials(&user).await? {
             Some(credentials) => match hash {
                 Hash::Sha1 => credentials.sha1,
@@ -221,7 +225,9 @@ impl Exchange {
         let known = keys.is_some();
         let keys = keys.unwrap_or_else(|| keys::decoy(&self.server.decoy_key, &user, hash));
         let nonce = self.server.random_id::<18>();
-        let (exchange, challenge) = scram::Exchange::begin(hash, first, keys, &nonce, known);
+        let digest = self.offer.digest(hash);
+        let (exchange, challenge) =
+            scram::Exchange::begin(hash, first, keys, &nonce, Some(&digest), known);
         self.state = Some((user, exchange));
         Ok(Step::Challenge(challenge))
     }
@@ -237,12 +243,8 @@ impl Exchange {
     }
 
     async fn success(&self, user: String, data: Option<Vec<u8>>) -> Result<Step, Failure> {
-        match self.server.store.account(&user).await {
-            Ok(Some(account)) if account.enabled => Ok(Step::Success { user, data }),
-            Ok(Some(_)) => Err(Failure::new("account-disabled")),
-            Ok(None) => Err(Failure::not_authorized()),
-            Err(error) => Err(self.store_failed(&error)),
-        }
+        allowed(&self.server, &user).await?;
+        Ok(Step::Success { user, data })
     }
 
     fn username(&self, name: &str, authorization: &str) -> Result<String, Failure> {
@@ -267,13 +269,26 @@ impl Exchange {
             .store
             .credentials(user)
             .await
-            .map_err(|error| self.store_failed(&error))
+            .map_err(|error| store_failed(&error))
     }
+}
 
-    fn store_failed(&self, error: &imd_store::StoreError) -> Failure {
-        tracing::warn!(%error, "cannot look an account up");
-        Failure::new("temporary-auth-failure")
+/// Whether an account, whoever has proved to be it, may log in.
+///
+/// # Errors
+/// With what the client is told.
+pub async fn allowed(server: &Server, user: &str) -> Result<(), Failure> {
+    match server.store.account(user).await {
+        Ok(Some(account)) if account.enabled => Ok(()),
+        Ok(Some(_)) => Err(Failure::new("account-disabled")),
+        Ok(None) => Err(Failure::not_authorized()),
+        Err(error) => Err(store_failed(&error)),
     }
+}
+
+fn store_failed(error: &imd_store::StoreError) -> Failure {
+    tracing::warn!(%error, "cannot look an account up");
+    Failure::new("temporary-auth-failure")
 }
 
 /// Decode the text of a SASL element (RFC 6120 §6.4.2): `=` stands for an empty message.

@@ -39,7 +39,7 @@ impl Hash {
         }
     }
 
-    pub(super) fn output_bytes(self) -> usize {
+    pub(crate) fn output_bytes(self) -> usize {
         self.digest().output_len()
     }
 }
@@ -62,11 +62,7 @@ impl ClientFirst {
     ///
     /// # Errors
     /// When it is malformed, or its channel binding flag does not fit the mechanism (RFC 5802 §6).
-    pub fn parse(
-        message: &[u8],
-        plus: bool,
-        binding: Option<&ChannelBinding>,
-    ) -> Result<Self, Failure> {
+    pub fn parse(message: &[u8], plus: bool, binding: &ChannelBinding) -> Result<Self, Failure> {
         let text = std::str::from_utf8(message).map_err(|_| Failure::malformed())?;
         let mut parts = text.splitn(3, ',');
         let (flag, authorization, bare) = match (parts.next(), parts.next(), parts.next()) {
@@ -78,22 +74,21 @@ impl ClientFirst {
         match (flag, plus) {
             ("n", false) => {}
             // The client could bind and believes that the server cannot: somebody took the offer away.
-            ("y", false) if binding.is_some() => {
+            ("y", false) if !binding.is_empty() => {
                 return Err(Failure::with_text(
                     "not-authorized",
                     "the offer of channel binding was removed on the way",
                 ));
             }
             ("y", false) => {}
-            ("p=tls-exporter", true) => {
-                let binding = binding.ok_or_else(Failure::malformed)?;
-                binding_input.extend_from_slice(&binding.tls_exporter);
-            }
-            (other, true) if other.starts_with("p=") => {
-                return Err(Failure::with_text(
+            (flag, true) => {
+                let name = flag.strip_prefix("p=").ok_or_else(Failure::malformed)?;
+                // RFC 5802 §6 and §7: one that was not offered.
+                let data = binding.data(name).ok_or(Failure::with_text(
                     "malformed-request",
-                    "the channel binding offered is tls-exporter",
-                ));
+                    "this channel binding was not offered",
+                ))?;
+                binding_input.extend_from_slice(data);
             }
             _ => return Err(Failure::malformed()),
         }
@@ -159,21 +154,27 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Answer the first message: the exchange and the challenge. `known`: false when the keys are decoys.
+    /// Answer the first message: the exchange and the challenge. `offer_digest`: what the
+    /// client can check the offer by (XEP-0474). `known`: false when the keys are decoys.
     #[must_use]
     pub fn begin(
         hash: Hash,
         first: ClientFirst,
         keys: ScramKeys,
         nonce: &str,
+        offer_digest: Option<&str>,
         known: bool,
     ) -> (Self, Vec<u8>) {
         let nonce = format!("{}{nonce}", first.nonce);
-        let server_first = format!(
+        let mut server_first = format!(
             "r={nonce},s={},i={}",
             BASE64.encode(&keys.salt),
             keys.iterations
         );
+        if let Some(digest) = offer_digest {
+            server_first.push_str(",h=");
+            server_first.push_str(digest);
+        }
         let challenge = server_first.clone().into_bytes();
         (
             Self {
@@ -234,6 +235,10 @@ impl Exchange {
 mod tests {
     use super::*;
 
+    fn none() -> ChannelBinding {
+        ChannelBinding::default()
+    }
+
     /// The keys of the password "pencil" with the salt and count of the RFCs' examples.
     fn pencil(hash: Hash, salt: &str) -> ScramKeys {
         let mut salted = vec![0; hash.output_bytes()];
@@ -260,10 +265,10 @@ mod tests {
     #[test]
     fn the_example_of_rfc_5802_succeeds() {
         let first =
-            ClientFirst::parse(b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", false, None).unwrap();
+            ClientFirst::parse(b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", false, &none()).unwrap();
         let keys = pencil(Hash::Sha1, "QSXCR+Q6sek8bf92");
         let (exchange, challenge) =
-            Exchange::begin(Hash::Sha1, first, keys, "3rfcNHYJY1ZVvWVs7j", true);
+            Exchange::begin(Hash::Sha1, first, keys, "3rfcNHYJY1ZVvWVs7j", None, true);
         assert_eq!(
             challenge,
             b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
@@ -278,13 +283,14 @@ mod tests {
     fn the_example_of_rfc_7677_succeeds_and_a_wrong_proof_fails() {
         let run = |proof: &str, known| {
             let first =
-                ClientFirst::parse(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", false, None).unwrap();
+                ClientFirst::parse(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", false, &none()).unwrap();
             let keys = pencil(Hash::Sha256, "W22ZaJ0SNY7soEsUEjb6gQ==");
             let (exchange, _) = Exchange::begin(
                 Hash::Sha256,
                 first,
                 keys,
                 "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+                None,
                 known,
             );
             let last =
@@ -305,17 +311,17 @@ mod tests {
 
     #[test]
     fn a_binding_to_another_connection_fails() {
-        let binding = ChannelBinding {
-            tls_exporter: [7; 32],
-        };
+        let mut binding = none();
+        binding.add("tls-exporter", vec![7; 32]);
         let finish = |data: &[u8]| {
             let first =
-                ClientFirst::parse(b"p=tls-exporter,,n=user,r=abc", true, Some(&binding)).unwrap();
+                ClientFirst::parse(b"p=tls-exporter,,n=user,r=abc", true, &binding).unwrap();
             let (exchange, _) = Exchange::begin(
                 Hash::Sha1,
                 first,
                 pencil(Hash::Sha1, "QSXCR+Q6sek8bf92"),
                 "def",
+                None,
                 true,
             );
             let input = [b"p=tls-exporter,,", data].concat();
@@ -350,11 +356,10 @@ mod tests {
 
     #[test]
     fn downgrades_and_malformed_messages_are_refused() {
-        let binding = ChannelBinding {
-            tls_exporter: [7; 32],
-        };
-        assert!(ClientFirst::parse(b"y,,n=user,r=abc", false, Some(&binding)).is_err());
-        assert!(ClientFirst::parse(b"y,,n=user,r=abc", false, None).is_ok());
+        let mut binding = none();
+        binding.add("tls-exporter", vec![7; 32]);
+        assert!(ClientFirst::parse(b"y,,n=user,r=abc", false, &binding).is_err());
+        assert!(ClientFirst::parse(b"y,,n=user,r=abc", false, &none()).is_ok());
         for bad in [
             "",
             "n,,",
@@ -365,7 +370,7 @@ mod tests {
             "n,x,n=user,r=a",
         ] {
             assert!(
-                ClientFirst::parse(bad.as_bytes(), false, None).is_err(),
+                ClientFirst::parse(bad.as_bytes(), false, &none()).is_err(),
                 "{bad}"
             );
         }

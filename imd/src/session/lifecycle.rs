@@ -25,6 +25,21 @@ pub async fn end(server: &Arc<Server>, session: &Arc<Session>) {
     tracing::info!(jid = %session.jid, "session ends");
 }
 
+/// The connection is gone: wait for the client where it may come back, else end the session.
+pub async fn lost(server: &Arc<Server>, attached: Attached) {
+    if attached
+        .session
+        .management()
+        .is_some_and(|m| m.resume_id.is_some())
+    {
+        detach(server, attached);
+    } else {
+        let session = Arc::clone(&attached.session);
+        drop(attached);
+        end(server, &session).await;
+    }
+}
+
 /// The connection is gone and the client may come back: wait for it, then end the session.
 pub fn detach(server: &Arc<Server>, attached: Attached) {
     let server = Arc::clone(server);

@@ -9,7 +9,7 @@ pub mod resumable;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use imd_proto::{Element, Jid};
 
@@ -64,6 +64,17 @@ pub struct Management {
     pub resume_id: Option<String>,
 }
 
+/// What a client says about itself at login (XEP-0388 §2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAgent {
+    /// The same at each login of this client; kept secret from others.
+    pub id: String,
+    /// The program's name; absent when not told.
+    pub software: Option<String>,
+    /// The device's name; absent when not told.
+    pub device: Option<String>,
+}
+
 /// A bound resource.
 #[derive(Debug)]
 pub struct Session {
@@ -75,6 +86,7 @@ pub struct Session {
     pub id: u64,
     /// The way to the client.
     pub outbound: Outbound,
+    agent: OnceLock<UserAgent>,
     state: Mutex<State>,
     management: Mutex<Option<Management>>,
     /// Stanzas received since stream management began that are dealt with and on the disk.
@@ -105,6 +117,7 @@ impl Session {
             jid,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             outbound: Outbound::new(outbound_bytes),
+            agent: OnceLock::new(),
             state: Mutex::default(),
             management: Mutex::default(),
             handled: AtomicU32::new(0),
@@ -131,6 +144,17 @@ impl Session {
     #[must_use]
     pub fn attachments(&self) -> u64 {
         self.attachments.load(Ordering::Acquire)
+    }
+
+    /// What its client said about itself, if it did.
+    #[must_use]
+    pub fn agent(&self) -> Option<&UserAgent> {
+        self.agent.get()
+    }
+
+    /// Keep what its client says about itself; only the first time counts.
+    pub fn set_agent(&self, agent: UserAgent) {
+        let _ = self.agent.set(agent);
     }
 
     /// Whether a connection serves it now.

@@ -1,40 +1,65 @@
 //! SASL on the stream (RFC 6120 §6).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use imd_proto::{Element, ns};
+use imd_store::Credentials;
 
-use super::Transport;
 use super::c2s::Ended;
-use crate::sasl::{self, Exchange, Failure, Mechanism, Step};
+use super::{Transport, sasl2};
+use crate::sasl::{self, Exchange, Failure, Offer, Step};
 use crate::server::Server;
 
-/// The mechanisms, and what they can be bound to (XEP-0440).
-pub(super) fn features<T: Transport>(transport: &T) -> Vec<Element> {
-    let binding = transport.channel_binding().is_some();
-    let mechanisms = Mechanism::offered(binding)
-        .into_iter()
+/// What is offered before login. `known`: the account that the client says it is.
+pub(super) fn features(offer: &Offer, known: Option<&Credentials>) -> Vec<Element> {
+    let mechanisms = offer
+        .mechanisms
+        .iter()
         .map(|m| Element::new("mechanism", ns::SASL).with_text(m.name()));
-    let mut features = vec![Element::new("mechanisms", ns::SASL).with_children(mechanisms)];
-    if binding {
+    let mut features = vec![
+        Element::new("mechanisms", ns::SASL).with_children(mechanisms),
+        sasl2::feature(offer, known),
+    ];
+    if !offer.binding.is_empty() {
+        let types = offer.binding.types().into_iter().map(|name| {
+            Element::new("channel-binding", ns::SASL_CHANNEL_BINDING).with_attr("type", name)
+        });
         features.push(
-            Element::new("sasl-channel-binding", ns::SASL_CHANNEL_BINDING).with_child(
-                Element::new("channel-binding", ns::SASL_CHANNEL_BINDING)
-                    .with_attr("type", "tls-exporter"),
-            ),
+            Element::new("sasl-channel-binding", ns::SASL_CHANNEL_BINDING).with_children(types),
         );
     }
     features
+}
+
+/// Count a failed login, and let the answer to any login wait where too many have failed.
+pub(super) async fn slowed(server: &Server, peer: IpAddr, named: Option<&str>, step: Step) -> Step {
+    if matches!(step, Step::Challenge(_)) {
+        return step;
+    }
+    let limits = &server.config.limits;
+    if limits.loopback_exempt && peer.to_canonical().is_loopback() {
+        return step;
+    }
+    // Whether the password was right must not show in the time of the answer.
+    let delay = server.guard.delay(peer, named, limits.login_failures);
+    match &step {
+        Step::Success { user, .. } => server.guard.succeeded(user),
+        _ => server.guard.failed(peer, named),
+    }
+    tokio::time::sleep(delay).await;
+    step
 }
 
 /// Carry a login that a client began with `<auth/>`. `None`: it failed and the client may try again.
 pub(super) async fn authenticate<T: Transport>(
     server: &Arc<Server>,
     transport: &mut T,
+    offer: &Offer,
     auth: &Element,
 ) -> Result<Option<String>, Ended> {
     let name = auth.attr("mechanism").unwrap_or_default();
-    let mut exchange = match Exchange::new(server, name, transport.channel_binding()) {
+    let mut exchange = match Exchange::new(server, name, offer.clone()) {
         Ok(exchange) => exchange,
         Err(failure) => return failed(transport, &failure).await,
     };
@@ -47,7 +72,8 @@ pub(super) async fn authenticate<T: Transport>(
         },
     };
     loop {
-        match exchange.step(message.as_deref()).await {
+        let step = exchange.step(message.as_deref()).await;
+        match slowed(server, transport.peer(), exchange.named(), step).await {
             Step::Challenge(challenge) => {
                 let challenge =
                     Element::new("challenge", ns::SASL).with_text(sasl::encode(&challenge));

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use imd_proto::xml::StreamEvent;
-use imd_proto::{Element, Kind, StreamCondition, StreamError, ns};
+use imd_proto::{Element, Jid, Kind, StreamCondition, StreamError, ns};
 
 use super::guest::{self, Guest};
-use super::{Header, ReadError, Transport, auth, bind, header, manage, run};
+use super::{Header, ReadError, Transport, auth, bind, header, manage, run, sasl2};
+use crate::sasl::Offer;
 use crate::server::Server;
-use crate::session::Attached;
+use crate::session::{Attached, lifecycle};
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -53,7 +54,13 @@ impl From<ReadError> for Ended {
 pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, mut transport: T, permit: P) {
     let mut opened = false;
     // The negotiation's state is much larger than the session's: it must not live as long.
-    let negotiation = Box::pin(negotiate(&server, &mut transport, &mut opened));
+    let mut entered = None;
+    let negotiation = Box::pin(negotiate(
+        &server,
+        &mut transport,
+        &mut opened,
+        &mut entered,
+    ));
     let shutdown = server.shutdown.clone();
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(server.config.limits.login_timeout, negotiation) => outcome.unwrap_or_else(|_| {
@@ -62,14 +69,19 @@ pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, mut transport: T,
         () = shutdown.requested() => Err(StreamCondition::SystemShutdown.into()),
     };
     drop(permit);
-    match outcome {
-        Ok(attached) => run::run(&server, transport, attached).await,
-        Err(ended) => {
-            let goodbye = goodbye(&server, &mut transport, ended, opened);
-            // A peer that does not read its goodbye is not waited for.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
+    let ended = match (outcome, entered.take()) {
+        (Ok(()), Some(attached)) => return run::run(&server, transport, attached).await,
+        (outcome, attached) => {
+            if let Some(attached) = attached {
+                // The client went while it was told of its session.
+                lifecycle::lost(&server, attached).await;
+            }
+            outcome.err().unwrap_or(Ended::Closed)
         }
-    }
+    };
+    let goodbye = goodbye(&server, &mut transport, ended, opened);
+    // A peer that does not read its goodbye is not waited for.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
 }
 
 /// Tell the peer why its stream ends, and close it.
@@ -116,31 +128,49 @@ pub(crate) async fn element<T: Transport>(transport: &mut T) -> Result<Element, 
     }
 }
 
-/// RFC 6120 §4.3: header and features, again after TLS and after authentication, until a resource is bound.
+/// RFC 6120 §4.3: header and features, again after TLS and after authentication, until a resource is bound. SASL2
+/// spares the last header, and the binding as well. The session is in `entered` as soon as others can see it.
 async fn negotiate<T: Transport>(
     server: &Arc<Server>,
     transport: &mut T,
     opened: &mut bool,
-) -> Result<Attached, Ended> {
-    begin(server, transport, opened).await?;
+    entered: &mut Option<Attached>,
+) -> Result<(), Ended> {
+    let mut from = begin(server, transport, opened).await?;
     if transport.can_start_tls() && !transport.is_secure() {
         start_tls(transport).await?;
         *opened = false;
         transport.restart(false);
-        begin(server, transport, opened).await?;
+        from = begin(server, transport, opened).await?;
     }
-    let user = login(server, transport).await?;
-    *opened = false;
-    transport.restart(true);
-    begin(server, transport, opened).await?;
-    bind::bind(server, transport, &user).await
+    match login(server, transport, from.as_ref(), entered).await? {
+        Login::Sasl(user) => {
+            *opened = false;
+            transport.restart(true);
+            begin(server, transport, opened).await?;
+            bind::bind(server, transport, &user, None, entered).await
+        }
+        Login::Sasl2(login) if entered.is_none() => {
+            bind::bind(server, transport, &login.user, login.agent, entered).await
+        }
+        Login::Sasl2(_) => Ok(transport.send(&bound_features(server)).await?),
+    }
 }
 
+/// How a client has logged in.
+enum Login {
+    /// By RFC 6120, with a new stream to come.
+    Sasl(String),
+    /// By XEP-0388.
+    Sasl2(sasl2::LoggedIn),
+}
+
+/// Take the client's header and answer it; the address that the client says it has, if it does.
 async fn begin<T: Transport>(
     server: &Arc<Server>,
     transport: &mut T,
     opened: &mut bool,
-) -> Result<(), Ended> {
+) -> Result<Option<Jid>, Ended> {
     let received = match transport.next().await? {
         Some(StreamEvent::Open(received)) => received,
         Some(_) => return Err(StreamCondition::BadFormat.into()),
@@ -149,7 +179,7 @@ async fn begin<T: Transport>(
     open(server, transport, received.attr("from").map(str::to_owned)).await?;
     *opened = true;
     header::check(&received, &server.config.domain)?;
-    Ok(())
+    Ok(received.attr("from").and_then(|from| from.parse().ok()))
 }
 
 /// RFC 6120 §5: nothing is offered before TLS but TLS.
@@ -183,11 +213,26 @@ fn before_login(element: &Element) -> Ended {
     }
 }
 
-async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<String, Ended> {
+async fn login<T: Transport>(
+    server: &Arc<Server>,
+    transport: &mut T,
+    from: Option<&Jid>,
+    entered: &mut Option<Attached>,
+) -> Result<Login, Ended> {
+    let claimed = from
+        .filter(|from| server.is_local_account(from))
+        .and_then(Jid::local);
+    let known = match claimed {
+        // A store that fails says so when the login comes.
+        Some(user) => server.store.credentials(user).await.ok().flatten(),
+        None => None,
+    };
+    let offer = Offer::new(transport.channel_binding(), known.as_ref());
+    let features = auth::features(&offer, known.as_ref());
     transport
         .send(
             &Element::new("features", ns::STREAM)
-                .with_children(auth::features(transport))
+                .with_children(features)
                 .with_children(guest::features()),
         )
         .await?;
@@ -197,11 +242,19 @@ async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<
         while guest.answer(server, transport, &element).await? {
             element = self::element(transport).await?;
         }
-        if !element.is("auth", ns::SASL) {
+        if element.is("auth", ns::SASL) {
+            let done = auth::authenticate(server, transport, &offer, &element).await?;
+            if let Some(user) = done {
+                return Ok(Login::Sasl(user));
+            }
+        } else if element.is("authenticate", ns::SASL2) {
+            let done =
+                sasl2::authenticate(server, transport, &offer, claimed, &element, entered).await?;
+            if let Some(login) = done {
+                return Ok(Login::Sasl2(login));
+            }
+        } else {
             return Err(before_login(&element));
-        }
-        if let Some(user) = auth::authenticate(server, transport, &element).await? {
-            return Ok(user);
         }
     }
     Err(StreamError::with_text(
@@ -211,14 +264,20 @@ async fn login<T: Transport>(server: &Arc<Server>, transport: &mut T) -> Result<
     .into())
 }
 
-/// The features after authentication: binding, stream management, and what others announce.
+/// The features of a session that is bound already: stream management, and what others announce.
+fn bound_features(server: &Arc<Server>) -> Element {
+    Element::new("features", ns::STREAM)
+        .with_child(manage::feature())
+        .with_child(crate::feature::caps::stream_feature(server))
+        .with_children(server.features.iter().flat_map(|f| f.stream_features()))
+}
+
+/// The features after authentication: binding, and those after it.
 pub(super) fn features(server: &Arc<Server>) -> Element {
     let optional =
         Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
     Element::new("features", ns::STREAM)
         .with_child(Element::new("bind", ns::BIND))
         .with_child(optional)
-        .with_child(manage::feature())
-        .with_child(crate::feature::caps::stream_feature(server))
-        .with_children(server.features.iter().flat_map(|f| f.stream_features()))
+        .with_children(bound_features(server).into_children())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imd_proto::{Element, StreamCondition, StreamError, ns};
 
 use crate::server::Server;
-use crate::session::{Attached, End, Session};
+use crate::session::{Attached, End, Session, lifecycle};
 
 /// How long the old connection of a resumed session has to let go.
 const HANDOVER: Duration = Duration::from_secs(10);
@@ -68,6 +68,8 @@ pub(crate) async fn resume(
         _ => return Err(unknown()),
     };
     if session.outbound.acknowledge(handled).is_err() {
+        // The client counts wrongly; the right one may still come.
+        lifecycle::detach(server, attached);
         return Err(unknown());
     }
     session.outbound.rewind();

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bind;
+mod bind2;
 pub mod c2s;
 pub mod component;
 pub mod framing;
@@ -10,7 +11,9 @@ mod header;
 pub mod link;
 mod manage;
 mod run;
+mod sasl2;
 pub mod tcp;
+mod upgrade;
 
 use std::future::Future;
 use std::io;
@@ -79,6 +82,9 @@ pub trait Transport: Send + 'static {
     /// Expect a new stream header (RFC 6120 §4.3.3). `authenticated`: with the limits of those who have logged in.
     fn restart(&mut self, authenticated: bool);
 
+    /// Go on with the limits of those who have logged in, without a new stream.
+    fn raise_limits(&mut self);
+
     /// Whether STARTTLS can be offered: the connection is plain and can be upgraded.
     fn can_start_tls(&self) -> bool;
 
@@ -88,8 +94,8 @@ pub trait Transport: Send + 'static {
     /// Whether nobody on the way can read along.
     fn is_secure(&self) -> bool;
 
-    /// What SCRAM can bind to; absent without TLS 1.3 at this end.
-    fn channel_binding(&self) -> Option<ChannelBinding>;
+    /// What a login can be bound to.
+    fn channel_binding(&self) -> ChannelBinding;
 
     /// The peer's address.
     fn peer(&self) -> IpAddr;

@@ -73,16 +73,11 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attach
         .outbound
         .take_end()
         .is_some_and(|end| matches!(end, End::Resumed));
-    let stays = (resumable || handed_over)
-        && run
-            .session
-            .management()
-            .is_some_and(|m| m.resume_id.is_some());
     let farewell = goodbye(server, &mut run.transport, ended, true);
     // A peer that does not read its goodbye is not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
-    if stays {
-        lifecycle::detach(server, attached);
+    if resumable || handed_over {
+        lifecycle::lost(server, attached).await;
     } else {
         drop(attached);
         lifecycle::end(server, &run.session).await;

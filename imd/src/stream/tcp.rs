@@ -27,10 +27,19 @@ enum Connection {
     Lost,
 }
 
+/// TLS at this end.
+#[derive(Clone)]
+pub struct Tls {
+    /// Does the handshake.
+    pub acceptor: TlsAcceptor,
+    /// The hash of the certificate that a login can be bound to (RFC 5929 §4); absent for signatures without one.
+    pub end_point: Option<Arc<[u8]>>,
+}
+
 /// A stream over TCP.
 pub struct Tcp {
     connection: Connection,
-    acceptor: TlsAcceptor,
+    tls: Tls,
     reader: StreamReader,
     input: BytesMut,
     before_login: Limits,
@@ -50,14 +59,14 @@ impl Tcp {
     pub fn plain(
         stream: TcpStream,
         peer: IpAddr,
-        acceptor: TlsAcceptor,
+        tls: Tls,
         before_login: Limits,
         after_login: Limits,
     ) -> Self {
         Self::new(
             Connection::Plain(stream),
             peer,
-            acceptor,
+            tls,
             before_login,
             after_login,
         )
@@ -68,14 +77,14 @@ impl Tcp {
     pub fn tls(
         stream: TlsStream<TcpStream>,
         peer: IpAddr,
-        acceptor: TlsAcceptor,
+        tls: Tls,
         before_login: Limits,
         after_login: Limits,
     ) -> Self {
         Self::new(
             Connection::Tls(Box::new(stream)),
             peer,
-            acceptor,
+            tls,
             before_login,
             after_login,
         )
@@ -84,13 +93,13 @@ impl Tcp {
     fn new(
         connection: Connection,
         peer: IpAddr,
-        acceptor: TlsAcceptor,
+        tls: Tls,
         before_login: Limits,
         after_login: Limits,
     ) -> Self {
         Self {
             connection,
-            acceptor,
+            tls,
             reader: StreamReader::new(before_login),
             input: BytesMut::new(),
             before_login,
@@ -193,6 +202,10 @@ impl Transport for Tcp {
         });
     }
 
+    fn raise_limits(&mut self) {
+        self.reader.set_limits(self.after_login);
+    }
+
     fn can_start_tls(&self) -> bool {
         matches!(self.connection, Connection::Plain(_))
     }
@@ -202,7 +215,8 @@ impl Transport for Tcp {
         self.input = BytesMut::new();
         match std::mem::replace(&mut self.connection, Connection::Lost) {
             Connection::Plain(stream) => {
-                self.connection = Connection::Tls(Box::new(self.acceptor.accept(stream).await?));
+                self.connection =
+                    Connection::Tls(Box::new(self.tls.acceptor.accept(stream).await?));
                 Ok(())
             }
             other => {
@@ -219,19 +233,23 @@ impl Transport for Tcp {
         matches!(self.connection, Connection::Tls(_))
     }
 
-    fn channel_binding(&self) -> Option<ChannelBinding> {
+    fn channel_binding(&self) -> ChannelBinding {
+        let mut binding = ChannelBinding::default();
         let Connection::Tls(stream) = &self.connection else {
-            return None;
+            return binding;
         };
         let (_, tls) = stream.get_ref();
         // RFC 9266 §4.2: below TLS 1.3 only with an extension of which rustls does not tell.
-        if tls.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
-            return None;
+        if tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
+            && let Ok(data) =
+                tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+        {
+            binding.add(ChannelBinding::EXPORTER, data.to_vec());
         }
-        let exported = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
-        exported
-            .ok()
-            .map(|tls_exporter| ChannelBinding { tls_exporter })
+        if let Some(end_point) = &self.tls.end_point {
+            binding.add(ChannelBinding::END_POINT, end_point.to_vec());
+        }
+        binding
     }
 
     fn peer(&self) -> IpAddr {

@@ -162,8 +162,12 @@ impl Transport for Ws {
 
     fn restart(&mut self, authenticated: bool) {
         if authenticated {
-            self.limits = self.after_login;
+            self.raise_limits();
         }
+    }
+
+    fn raise_limits(&mut self) {
+        self.limits = self.after_login;
     }
 
     fn can_start_tls(&self) -> bool {
@@ -182,9 +186,9 @@ impl Transport for Ws {
         true
     }
 
-    fn channel_binding(&self) -> Option<ChannelBinding> {
+    fn channel_binding(&self) -> ChannelBinding {
         // A browser cannot bind, and nginx ends TLS on the box.
-        None
+        ChannelBinding::default()
     }
 
     fn peer(&self) -> IpAddr {

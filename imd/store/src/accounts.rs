@@ -108,8 +108,13 @@ pub trait AccountStore {
     /// The account's keys; `None` when there is no such account.
     async fn credentials(&self, user: &str) -> Result<Option<Credentials>>;
 
-    /// Replaces the account's keys. `Absent` when there is no such account.
+    /// Replaces the account's keys and revokes its login tokens: whoever knew the old password is out. `Absent`
+    /// when there is no such account.
     async fn set_credentials(&self, user: &str, credentials: Credentials) -> Result<()>;
+
+    /// Adds keys for the hashes for which the account has none, of the same password. Those it has stay. `Absent`
+    /// when there is no such account.
+    async fn add_credentials(&self, user: &str, credentials: Credentials) -> Result<()>;
 
     /// Changes the role. `Absent` when there is no such account.
     async fn set_role(&self, user: &str, role: Role) -> Result<()>;

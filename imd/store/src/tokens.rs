@@ -55,7 +55,8 @@ pub struct ApiToken {
 /// Tokens. `user` is the prepared localpart.
 #[async_trait]
 pub trait TokenStore {
-    /// Keeps a token beside those the client has; of more than two, the oldest is deleted. `Absent` when there is no such account.
+    /// Keeps a token beside the one that the client uses; others, which it never used, are deleted (XEP-0484 §3.5).
+    /// `Absent` when there is no such account.
     async fn add_login_token(&self, token: LoginToken) -> Result<()>;
 
     /// The client's tokens that have not run out, newest first; empty for an unknown user or client.

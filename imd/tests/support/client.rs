@@ -68,18 +68,23 @@ impl Client {
     pub(super) async fn log_in(server: &TestServer, login: &Login) -> Result<Self> {
         let mut client = Self::open(server, login.way).await?;
         login::authenticate(&mut client, login).await?;
-        client.features = client.stream.open().await?;
+        client.features = client.stream.open(None).await?;
         Ok(client)
     }
 
     /// A stream inside TLS, before login.
     pub async fn open(server: &TestServer, way: Way) -> Result<Self> {
+        Self::open_as(server, way, None).await
+    }
+
+    /// The same, saying in the stream header who is to log in.
+    pub async fn open_as(server: &TestServer, way: Way, from: Option<&str>) -> Result<Self> {
         let direct = way == Way::DirectTls;
         let mut tcp = TcpStream::connect(server.address(direct)?).await?;
         tcp.set_nodelay(true)?;
         if !direct {
             let mut plain = Stream::new(tcp);
-            let features = plain.open().await?;
+            let features = plain.open(None).await?;
             ensure!(
                 features.child("starttls", ns::TLS).is_some(),
                 "STARTTLS is not offered"
@@ -96,7 +101,7 @@ impl Client {
         let tls = server.tls(direct)?;
         let name = ServerName::try_from(DOMAIN)?;
         let mut stream = Stream::new(tls.connect(name, tcp).await.context("TLS handshake")?);
-        let features = stream.open().await?;
+        let features = stream.open(from).await?;
         Ok(Self {
             stream,
             jid: String::new(),

@@ -143,6 +143,7 @@ pub async fn authenticate(client: &mut Client, login: &Login) -> Result<()> {
         None
     };
     let mut scram = Scram::new(hash, &login.user, &login.password, binding);
+    scram.check_offer(&client.features, "mechanisms", ns::SASL);
     client.send_element(&auth(scram.first().as_bytes())).await?;
     let challenge = answer(client, "challenge").await?;
     let last = scram.answer(&challenge)?;
@@ -184,10 +185,11 @@ pub async fn bind(client: &mut Client, login: &Login) -> Result<()> {
     Ok(())
 }
 
-/// The stream header of a client.
-pub fn header() -> String {
+/// The stream header of a client. `from`: the account's address, if the client tells.
+pub fn header(from: Option<&str>) -> String {
+    let from = from.map(|f| format!("from='{f}' ")).unwrap_or_default();
     format!(
-        "<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='{}' xmlns:stream='{}'>",
+        "<?xml version='1.0'?><stream:stream {from}to='{DOMAIN}' version='1.0' xmlns='{}' xmlns:stream='{}'>",
         ns::CLIENT,
         ns::STREAM
     )

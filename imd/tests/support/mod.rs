@@ -18,6 +18,7 @@ pub mod client;
 pub mod login;
 pub mod management;
 pub mod pattern;
+pub mod sasl2;
 pub mod scram;
 pub mod server;
 mod stream;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use imd::sasl::Hash;
+use imd_proto::{Element, ns};
 use ring::{digest, hmac, pbkdf2};
 
 pub struct Scram {
@@ -14,6 +15,8 @@ pub struct Scram {
     header: String,
     binding: Vec<u8>,
     bare: String,
+    /// What the offer amounts to (XEP-0474).
+    offer: Option<String>,
     expected: String,
 }
 
@@ -34,12 +37,35 @@ impl Scram {
             },
             binding: binding.map(Vec::from).unwrap_or_default(),
             bare: format!("n={user},r={}", BASE64.encode(nonce)),
+            offer: None,
             expected: String::new(),
         }
     }
 
     pub fn first(&self) -> String {
         format!("{}{}", self.header, self.bare)
+    }
+
+    /// Insist that the server has offered what came here in the features (XEP-0474).
+    pub fn check_offer(&mut self, features: &Element, name: &str, ns: &str) {
+        let sorted = |parent: &Element, text: &dyn Fn(&Element) -> Option<String>| {
+            let mut all: Vec<_> = parent.children().filter_map(text).collect();
+            all.sort();
+            all.join("\u{1e}")
+        };
+        let Some(offer) = features.child(name, ns) else {
+            return;
+        };
+        let mut text = sorted(offer, &|e| e.is("mechanism", ns).then(|| e.text()));
+        if let Some(bindings) = features.child("sasl-channel-binding", ns::SASL_CHANNEL_BINDING) {
+            text.push('\u{1f}');
+            text.push_str(&sorted(bindings, &|e| e.attr("type").map(str::to_owned)));
+        }
+        let hash = match self.hash {
+            Hash::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Hash::Sha256 => &digest::SHA256,
+        };
+        self.offer = Some(BASE64.encode(digest::digest(hash, text.as_bytes())));
     }
 
     /// The final message.
@@ -51,6 +77,12 @@ impl Scram {
                 .find_map(|f| f.strip_prefix(name))
                 .with_context(|| format!("the challenge {challenge:?} lacks {name}"))
         };
+        if let Some(offer) = &self.offer {
+            ensure!(
+                field("h=")? == offer,
+                "the offer was changed on the way: {challenge:?}"
+            );
+        }
         let rounds: u32 = field("i=")?.parse()?;
         let salt = BASE64.decode(field("s=")?)?;
         let (hmac_with, hash_with, salt_with) = match self.hash {

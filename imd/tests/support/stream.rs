@@ -49,9 +49,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// Open the stream; the server's features.
-    pub(super) async fn open(&mut self) -> Result<Element> {
+    pub(super) async fn open(&mut self, from: Option<&str>) -> Result<Element> {
         self.reader = reader();
-        self.write(&login::header()).await?;
+        self.write(&login::header(from)).await?;
         match self.next().await? {
             Some(StreamEvent::Open(_)) => {}
             other => bail!("expected a stream header, got {other:?}"),

@@ -110,6 +110,11 @@ impl StreamReader {
         }
     }
 
+    /// Go on under other limits, as after a login without a new stream (XEP-0388).
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Whether nothing is held but the open stream: no stanza has been begun.
     #[must_use]
     pub fn is_between_stanzas(&self) -> bool {

@@ -30,12 +30,44 @@ pub async fn credentials_are_replaced_as_a_whole(store: &dyn Store) {
         .set_credentials("alice", only_sha256.clone())
         .await
         .unwrap();
-    assert_eq!(store.credentials("alice").await, Ok(Some(only_sha256)));
+    assert_eq!(
+        store.credentials("alice").await,
+        Ok(Some(only_sha256.clone()))
+    );
+    store
+        .add_credentials("alice", credentials(9))
+        .await
+        .unwrap();
+    let both = Credentials {
+        sha1: credentials(9).sha1,
+        ..only_sha256
+    };
+    assert_eq!(store.credentials("alice").await, Ok(Some(both)));
+}
+
+pub async fn a_new_password_revokes_login_tokens(store: &dyn Store) {
+    add_account(store, "alice").await;
+    store
+        .add_login_token(super::clients::token(1))
+        .await
+        .unwrap();
+    store
+        .add_credentials("alice", credentials(2))
+        .await
+        .unwrap();
+    let tokens = async || store.login_tokens("alice", "phone", 0).await.unwrap().len();
+    assert_eq!(tokens().await, 1);
+    store
+        .set_credentials("alice", credentials(2))
+        .await
+        .unwrap();
+    assert_eq!(tokens().await, 0);
 }
 
 pub async fn changing_a_missing_account_says_absent(store: &dyn Store) {
     let outcomes = [
         store.set_credentials("nobody", credentials(1)).await,
+        store.add_credentials("nobody", credentials(1)).await,
         store.set_role("nobody", Role::Admin).await,
         store.set_enabled("nobody", false).await,
         store

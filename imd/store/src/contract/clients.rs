@@ -170,7 +170,7 @@ pub async fn a_saved_session_is_taken_once(store: &dyn Store) {
     assert_eq!(store.take_sessions().await, Ok(Vec::new()));
 }
 
-fn token(secret: u8) -> LoginToken {
+pub(super) fn token(secret: u8) -> LoginToken {
     LoginToken {
         user: "alice".to_owned(),
         client: "phone".to_owned(),
@@ -195,28 +195,25 @@ async fn secrets(store: &dyn Store, now: i64) -> Vec<u8> {
 
 pub async fn a_new_login_token_replaces_the_old_one_once_used(store: &dyn Store) {
     add_account(store, "alice").await;
-    for secret in 1..=3 {
-        store.add_login_token(token(secret)).await.unwrap();
-    }
+    let use_it = async |secret: u8| {
+        let secret = [secret; 8];
+        let used = store.use_login_token("alice", "phone", &secret, None);
+        used.await.unwrap()
+    };
+    store.add_login_token(token(1)).await.unwrap();
+    assert!(use_it(1).await);
+    store.add_login_token(token(2)).await.unwrap();
+    store.add_login_token(token(3)).await.unwrap();
     assert_eq!(
         secrets(store, 50).await,
-        [3, 2],
-        "two at most, newest first"
+        [3, 1],
+        "the one in use and the newest, which comes first"
     );
-    assert_eq!(
-        store.use_login_token("alice", "phone", &[2; 8], None).await,
-        Ok(true)
-    );
-    assert_eq!(secrets(store, 50).await, [3, 2]);
-    assert_eq!(
-        store.use_login_token("alice", "phone", &[3; 8], None).await,
-        Ok(true)
-    );
+    assert!(use_it(1).await);
+    assert_eq!(secrets(store, 50).await, [3, 1]);
+    assert!(use_it(3).await);
     assert_eq!(secrets(store, 50).await, [3]);
-    assert_eq!(
-        store.use_login_token("alice", "phone", &[2; 8], None).await,
-        Ok(false)
-    );
+    assert!(!use_it(1).await);
     assert_eq!(secrets(store, 100).await, [0; 0], "run out");
     assert_eq!(store.delete_expired_tokens(100).await, Ok(1));
 }

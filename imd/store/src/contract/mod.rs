@@ -36,6 +36,7 @@ macro_rules! contract_tests {
             an_account_is_found_after_it_was_created,
             a_username_is_taken_once,
             credentials_are_replaced_as_a_whole,
+            a_new_password_revokes_login_tokens,
             changing_a_missing_account_says_absent,
             accounts_are_listed_in_pages_by_name,
             removing_an_account_removes_what_it_owned,

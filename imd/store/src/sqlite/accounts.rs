@@ -56,8 +56,16 @@ fn write_credentials(
     connection
         .prepare_cached("DELETE FROM credentials WHERE account = ?")?
         .execute([account])?;
+    add_credentials(connection, account, credentials)
+}
+
+fn add_credentials(
+    connection: &Connection,
+    account: i64,
+    credentials: &Credentials,
+) -> std::result::Result<(), Fault> {
     let mut insert =
-        connection.prepare_cached("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)")?;
+        connection.prepare_cached("INSERT OR IGNORE INTO credentials VALUES (?, ?, ?, ?, ?, ?)")?;
     for (hash, keys) in [
         ("sha-1", &credentials.sha1),
         ("sha-256", &credentials.sha256),
@@ -179,7 +187,17 @@ impl AccountStore for SqliteStore {
 
     async fn set_credentials(&self, user: &str, credentials: Credentials) -> Result<()> {
         let user = user.to_owned();
-        self.write(move |tx| write_credentials(tx, account_id(tx, &user)?, &credentials))
+        self.write(move |tx| {
+            let account = account_id(tx, &user)?;
+            tx.execute("DELETE FROM login_tokens WHERE account = ?", [account])?;
+            write_credentials(tx, account, &credentials)
+        })
+        .await
+    }
+
+    async fn add_credentials(&self, user: &str, credentials: Credentials) -> Result<()> {
+        let user = user.to_owned();
+        self.write(move |tx| add_credentials(tx, account_id(tx, &user)?, &credentials))
             .await
     }
 

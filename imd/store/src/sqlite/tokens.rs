@@ -35,6 +35,9 @@ fn read_api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
 
 fn add(connection: &Connection, token: &LoginToken) -> Outcome<()> {
     let account = account_id(connection, &token.user)?;
+    connection
+        .prepare_cached("DELETE FROM login_tokens WHERE account = ? AND client = ? AND NOT used")?
+        .execute((account, &token.client))?;
     let sql = "INSERT INTO login_tokens
                (account, client, mechanism, secret, created_at, expires_at, counter, used)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
@@ -48,11 +51,6 @@ fn add(connection: &Connection, token: &LoginToken) -> Outcome<()> {
         token.counter,
         token.used,
     ))?;
-    let sql = "DELETE FROM login_tokens WHERE account = ?1 AND client = ?2 AND id <= (
-                   SELECT id FROM login_tokens WHERE account = ?1 AND client = ?2 ORDER BY id DESC LIMIT 1 OFFSET 2)";
-    connection
-        .prepare_cached(sql)?
-        .execute((account, &token.client))?;
     Ok(())
 }
 
