@@ -1,7 +1,7 @@
 //! The parts that every session shares.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use imd_proto::{Jid, Stanza, StanzaError};
@@ -51,6 +51,8 @@ pub struct Server {
     pub guard: crate::sasl::guard::Guard,
     /// Services on their own domains, such as rooms.
     services: RwLock<HashMap<String, Arc<dyn Service>>>,
+    /// The way to other servers; absent: there is no federation.
+    remote: OnceLock<Arc<dyn Service>>,
 }
 
 impl Server {
@@ -87,6 +89,7 @@ impl Server {
             rooms: Arc::clone(&rooms),
             guard: crate::sasl::guard::Guard::default(),
             services: RwLock::default(),
+            remote: OnceLock::new(),
             config,
         });
         server.add_service(rooms_domain, rooms);
@@ -129,6 +132,24 @@ impl Server {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(domain);
+    }
+
+    /// Whether a domain is the server's own or one of its services'.
+    #[must_use]
+    pub fn is_local_domain(&self, domain: &str) -> bool {
+        domain == self.config.domain || self.service(domain).is_some()
+    }
+
+    /// Let stanzas to all other domains go this way. A second call changes nothing.
+    pub fn set_remote(&self, remote: Arc<dyn Service>) {
+        // Whoever is there already has streams that must go on.
+        let _ = self.remote.set(remote);
+    }
+
+    /// The way to other servers; absent when there is no federation.
+    #[must_use]
+    pub fn remote(&self) -> Option<Arc<dyn Service>> {
+        self.remote.get().cloned()
     }
 
     /// The service that has a domain.

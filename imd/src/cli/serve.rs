@@ -11,11 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::server::Server;
 use crate::shutdown::Shutdown;
-use crate::stream::component;
 use crate::{listen, notify};
 
 /// How long clients have to take their goodbye.
 const DRAIN: Duration = Duration::from_secs(8);
+/// How long other servers and components have after that.
+const SERVERS_DRAIN: Duration = Duration::from_millis(1500);
 
 pub(super) fn command(file: &Path) -> Result<ExitCode> {
     init_log();
@@ -83,10 +84,8 @@ pub async fn serve(
     let bound = listen::bind(&server.config.listen)?;
     let parts = crate::web::Parts::start(&server).await?;
     let web = listen::http::bind(&server.config.listen)?;
-    let servers = listen::servers::bind(&server.config.listen)?;
-    let hosts = listen::servers::Hosts {
-        components: Arc::new(component::install(&server)),
-    };
+    let servers = listen::servers::bind(&server.config)?;
+    let hosts = listen::servers::Hosts::new(&server)?;
     let addresses = bound.addresses()?;
     let web_addresses = web.addresses()?;
     for (address, direct) in &addresses {
@@ -108,8 +107,9 @@ pub async fn serve(
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
     let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
-    let others = listen::servers::run(Arc::clone(&server), hosts, servers);
-    let mut listening = tokio::spawn(async { tokio::join!(clients, browsers, others) });
+    let others = listen::servers::run(Arc::clone(&server), hosts.clone(), servers);
+    let mut listening = tokio::spawn(async { tokio::join!(clients, browsers) });
+    let others = tokio::spawn(others);
     server.shutdown.requested().await;
     notify::stopping();
     server.rooms.close(&server).await;
@@ -119,6 +119,14 @@ pub async fn serve(
             sessions = server.directory.len(),
             "some clients did not take their goodbye in time"
         );
+    }
+    // After the clients, whose goodbye other servers have to hear of.
+    let streams = async {
+        hosts.shut_down().await;
+        others.await
+    };
+    if tokio::time::timeout(SERVERS_DRAIN, streams).await.is_err() {
+        tracing::warn!("some servers did not take their goodbye in time");
     }
     heart.abort();
     // What has been taken is written before the process ends.

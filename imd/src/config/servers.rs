@@ -114,7 +114,7 @@ pub(super) fn federation(mut table: Table<'_>) -> FederationSettings {
             .optional("accept_untrusted", value::boolean)
             .unwrap_or(default.accept_untrusted),
         connect_timeout: time(t, "connect_timeout", 1, 600, default.connect_timeout),
-        idle_timeout: time(t, "idle_timeout", 10, 86_400, default.idle_timeout),
+        idle_timeout: time(t, "idle_timeout", 1, 86_400, default.idle_timeout),
         connections: number(t, "connections", 1, 100_000, default.connections),
         domains: number(t, "domains", 1, 100_000, default.domains),
     };

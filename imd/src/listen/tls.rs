@@ -91,7 +91,7 @@ fn config(files: &TlsFiles, chain: Vec<CertificateDer<'static>>) -> Result<Serve
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<_, _>>)
         .map_err(|error| anyhow!("{}: cannot read the certificate: {error}", path.display()))?;
@@ -104,7 +104,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(chain)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
         anyhow!(
             "{}: cannot read the private key: {error}; expected PEM text with BEGIN PRIVATE KEY",

@@ -83,6 +83,9 @@ async fn away(server: &Arc<Server>, stanza: Stanza, to: &Jid) -> Option<Commit> 
     if let Some(service) = server.service(to.domain()) {
         return service.stanza(server, stanza).await;
     }
+    if let Some(remote) = server.remote() {
+        return remote.stanza(server, stanza).await;
+    }
     server
         .bounce(&stanza, &StanzaError::new(Condition::RemoteServerNotFound))
         .await;

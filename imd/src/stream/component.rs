@@ -19,6 +19,7 @@ use super::link::{self, Event, Flow};
 use crate::config::ComponentSettings;
 use crate::feature::Service;
 use crate::server::Server;
+use crate::shutdown::Shutdown;
 
 /// Silence after which a component's connection is probed with white space: the other end may be gone.
 const PROBE: Duration = Duration::from_secs(60);
@@ -102,13 +103,15 @@ impl Service for Component {
     }
 }
 
-/// Serve a component until its connection ends. `permit` is given back once it has proved who it is.
+/// Serve a component until its connection ends, or `stop` asks for the end. `permit` is given back once it has
+/// proved who it is.
 pub async fn serve<P: Send>(
     server: Arc<Server>,
     components: Arc<Components>,
     stream: TcpStream,
     peer: IpAddr,
     permit: P,
+    stop: Shutdown,
 ) {
     let mut wire = Wire::new(stream, peer, ns::COMPONENT, link::limits(&server));
     let mut opened = false;
@@ -117,13 +120,13 @@ pub async fn serve<P: Send>(
         outcome = tokio::time::timeout(server.config.limits.login_timeout, handshake) => outcome.unwrap_or_else(|_| {
             Err(StreamError::with_text(StreamCondition::ConnectionTimeout, "the handshake took too long").into())
         }),
-        () = server.shutdown.requested() => Err(StreamCondition::SystemShutdown.into()),
+        () = stop.requested() => Err(StreamCondition::SystemShutdown.into()),
     };
     drop(permit);
     match outcome {
         Ok((component, queue)) => {
             tracing::info!(domain = component.settings.domain, "component connected");
-            run(&server, &component, wire, queue).await;
+            run(&server, &component, wire, queue, stop).await;
             tracing::info!(domain = component.settings.domain, "component gone");
         }
         Err(ended) => {
@@ -214,8 +217,14 @@ fn proof_of(id: &str, secret: &str) -> String {
     hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-async fn run(server: &Arc<Server>, component: &Component, wire: Wire, queue: Queue) {
-    let (mut flow, _notes) = Flow::<()>::new(wire, Some(queue), PROBE);
+async fn run(
+    server: &Arc<Server>,
+    component: &Component,
+    wire: Wire,
+    queue: Queue,
+    stop: Shutdown,
+) {
+    let (mut flow, _notes) = Flow::<()>::new(wire, Some(queue), PROBE, stop);
     let ended = loop {
         let outcome = match flow.next(server).await {
             Ok(Event::Element(element)) => received(server, component, &mut flow, element).await,
@@ -228,9 +237,7 @@ async fn run(server: &Arc<Server>, component: &Component, wire: Wire, queue: Que
         }
     };
     component.disconnect();
-    let unsent = flow.end(server, ended).await;
-    let mut left = unsent.written;
-    left.extend(unsent.queue.map(|mut q| q.close()).unwrap_or_default());
+    let left = flow.end(server, ended).await;
     let text = "this service has gone away";
     link::bounce_all(server, left, Condition::ServiceUnavailable, text).await;
 }

@@ -11,6 +11,7 @@ mod header;
 pub mod link;
 mod manage;
 mod run;
+pub mod s2s;
 mod sasl2;
 pub mod tcp;
 mod upgrade;

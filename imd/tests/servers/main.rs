@@ -7,5 +7,7 @@
 )]
 
 mod components;
+mod federation;
+mod peer;
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,7 @@ use super::login::{self, Login, Refused, StreamManagement, Way};
 use super::management::{Broken, Management};
 use super::pattern::{self, Names};
 use super::stream::Stream;
-use super::{DEADLINE, DOMAIN, TestServer};
+use super::{DEADLINE, TestServer};
 
 /// What the server sent.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ impl Incoming {
 /// A connected client.
 pub struct Client {
     pub(super) stream: Stream<TlsStream<TcpStream>>,
+    domain: String,
     /// The full address; empty before a resource is bound.
     pub jid: String,
     /// The features that the server announced last.
@@ -83,7 +84,7 @@ impl Client {
         let mut tcp = TcpStream::connect(server.address(direct)?).await?;
         tcp.set_nodelay(true)?;
         if !direct {
-            let mut plain = Stream::new(tcp);
+            let mut plain = Stream::new(tcp, server.domain());
             let features = plain.open(None).await?;
             ensure!(
                 features.child("starttls", ns::TLS).is_some(),
@@ -99,11 +100,13 @@ impl Client {
             tcp = plain.connection;
         }
         let tls = server.tls(direct)?;
-        let name = ServerName::try_from(DOMAIN)?;
-        let mut stream = Stream::new(tls.connect(name, tcp).await.context("TLS handshake")?);
+        let name = ServerName::try_from(server.domain().to_owned())?;
+        let tls = tls.connect(name, tcp).await.context("TLS handshake")?;
+        let mut stream = Stream::new(tls, server.domain());
         let features = stream.open(from).await?;
         Ok(Self {
             stream,
+            domain: server.domain().to_owned(),
             jid: String::new(),
             features,
             management: None,
@@ -245,7 +248,7 @@ impl Client {
         let ping = Element::new("iq", ns::CLIENT)
             .with_attr("type", "get")
             .with_attr("id", id.as_str())
-            .with_attr("to", DOMAIN)
+            .with_attr("to", self.domain.as_str())
             .with_child(Element::new("ping", ns::PING));
         // A connection that is closed already is noticed below.
         let _ = self.send_element(&ping).await;

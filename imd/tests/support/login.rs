@@ -7,8 +7,8 @@ use imd::sasl::{Hash, decode, encode};
 use imd_proto::{Element, ns};
 
 use super::client::Client;
+use super::password;
 use super::scram::Scram;
-use super::{DOMAIN, password};
 
 /// How TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,10 +186,10 @@ pub async fn bind(client: &mut Client, login: &Login) -> Result<()> {
 }
 
 /// The stream header of a client. `from`: the account's address, if the client tells.
-pub fn header(from: Option<&str>) -> String {
+pub fn header(domain: &str, from: Option<&str>) -> String {
     let from = from.map(|f| format!("from='{f}' ")).unwrap_or_default();
     format!(
-        "<?xml version='1.0'?><stream:stream {from}to='{DOMAIN}' version='1.0' xmlns='{}' xmlns:stream='{}'>",
+        "<?xml version='1.0'?><stream:stream {from}to='{domain}' version='1.0' xmlns='{}' xmlns:stream='{}'>",
         ns::CLIENT,
         ns::STREAM
     )

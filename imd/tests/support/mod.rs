@@ -26,7 +26,7 @@ mod stream;
 pub use client::{Client, Incoming};
 pub use login::{Login, Mechanism, Refused, StreamManagement, Way};
 pub use management::Broken;
-pub use server::TestServer;
+pub use server::{Identity, TestServer};
 
 /// The domain of every test server.
 pub const DOMAIN: &str = "example.test";

@@ -14,9 +14,34 @@ use tokio::task::JoinHandle;
 
 use super::{DOMAIN, password};
 
+/// Who a server is: its domain, and the certificate that proves it.
+pub struct Identity {
+    pub domain: String,
+    /// PEM text: the certificate and those that signed it.
+    pub chain: String,
+    /// PEM text of the private key.
+    pub key: String,
+    /// Whom to trust so as to believe the certificate.
+    pub root: rustls::pki_types::CertificateDer<'static>,
+}
+
+impl Identity {
+    /// A domain that signs for itself.
+    pub fn self_signed(domain: &str) -> Result<Self> {
+        let made = rcgen::generate_simple_self_signed(vec![domain.to_owned()])?;
+        Ok(Self {
+            domain: domain.to_owned(),
+            chain: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+            root: made.cert.der().clone(),
+        })
+    }
+}
+
 /// A server and all that it keeps, until dropped.
 pub struct TestServer {
     folder: tempfile::TempDir,
+    domain: String,
     settings: String,
     certificate: rustls::pki_types::CertificateDer<'static>,
     running: Option<Running>,
@@ -38,22 +63,33 @@ impl TestServer {
 
     /// A server that does not run yet.
     pub fn prepare(more: &str) -> Result<Self> {
+        Self::prepare_as(Identity::self_signed(DOMAIN)?, more)
+    }
+
+    /// The same with another identity.
+    pub fn prepare_as(identity: Identity, more: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let made = rcgen::generate_simple_self_signed(vec![DOMAIN.to_owned()])?;
         let (certificate, key) = (folder.path().join("s.crt"), folder.path().join("s.key"));
-        std::fs::write(&certificate, made.cert.pem())?;
-        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        std::fs::write(&certificate, &identity.chain)?;
+        std::fs::write(&key, &identity.key)?;
         let settings = format!(
-            "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
+            "domain = {:?}\ndata_dir = {:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
              [listen]\nstarttls = [\"127.0.0.1:0\"]\ndirect_tls = [\"127.0.0.1:0\"]\n{more}\n",
+            identity.domain,
             folder.path().join("data"),
         );
         Ok(Self {
             folder,
+            domain: identity.domain,
             settings,
-            certificate: made.cert.der().clone(),
+            certificate: identity.root,
             running: None,
         })
+    }
+
+    /// Its domain.
+    pub fn domain(&self) -> &str {
+        &self.domain
     }
 
     /// The settings as a file would have them.

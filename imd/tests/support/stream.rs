@@ -12,14 +12,16 @@ pub(super) struct Stream<S> {
     pub(super) connection: S,
     reader: StreamReader,
     input: Vec<u8>,
+    domain: String,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
-    pub(super) fn new(connection: S) -> Self {
+    pub(super) fn new(connection: S, domain: &str) -> Self {
         Self {
             connection,
             reader: reader(),
             input: Vec::new(),
+            domain: domain.to_owned(),
         }
     }
 
@@ -51,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Open the stream; the server's features.
     pub(super) async fn open(&mut self, from: Option<&str>) -> Result<Element> {
         self.reader = reader();
-        self.write(&login::header(from)).await?;
+        self.write(&login::header(&self.domain, from)).await?;
         match self.next().await? {
             Some(StreamEvent::Open(_)) => {}
             other => bail!("expected a stream header, got {other:?}"),

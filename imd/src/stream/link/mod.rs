@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::c2s::Ended;
 use crate::server::Server;
+use crate::shutdown::Shutdown;
 use crate::{feature, route};
 use queue::{Outgoing, Queue};
 use wire::Wire;
@@ -48,6 +49,7 @@ pub struct Flow<N> {
     pub unsent: Vec<Outgoing>,
     /// How long nothing may happen.
     pub patience: Duration,
+    stop: Shutdown,
     notes: mpsc::Receiver<N>,
     pending: VecDeque<(Commit, Stanza)>,
     heard: Instant,
@@ -55,15 +57,21 @@ pub struct Flow<N> {
 }
 
 impl<N> Flow<N> {
-    /// A stream, and the end for notes to it.
+    /// A stream, and the end for notes to it. `stop` asks it to send what waits, and end.
     #[must_use]
-    pub fn new(wire: Wire, queue: Option<Queue>, patience: Duration) -> (Self, mpsc::Sender<N>) {
+    pub fn new(
+        wire: Wire,
+        queue: Option<Queue>,
+        patience: Duration,
+        stop: Shutdown,
+    ) -> (Self, mpsc::Sender<N>) {
         let (sender, notes) = mpsc::channel(64);
         let flow = Self {
             wire,
             queue,
             unsent: Vec::new(),
             patience,
+            stop,
             notes,
             pending: VecDeque::new(),
             heard: Instant::now(),
@@ -111,9 +119,20 @@ impl<N> Flow<N> {
                 () = tokio::time::sleep_until(self.heard + patience) => {
                     return if self.closing { Err(Ended::Closed) } else { Ok(Event::Idle) };
                 }
-                () = server.shutdown.requested() => return Err(StreamCondition::SystemShutdown.into()),
+                () = self.stop.requested() => {
+                    self.flush(server).await?;
+                    return Err(StreamCondition::SystemShutdown.into());
+                }
             }
         }
+    }
+
+    async fn flush(&mut self, server: &Server) -> Result<(), Ended> {
+        while let Some(queue) = self.queue.as_mut().filter(|queue| !queue.is_empty()) {
+            let batch = queue.take().await;
+            self.write(server, batch).await?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, server: &Server, batch: Vec<Outgoing>) -> Result<(), Ended> {
@@ -162,7 +181,6 @@ impl<N> Flow<N> {
     ///
     /// # Errors
     /// When the connection is lost.
-    #[expect(dead_code, reason = "streams between servers are closed when idle")]
     pub(crate) async fn close(&mut self) -> Result<(), Ended> {
         self.closing = true;
         self.heard = Instant::now();
@@ -171,7 +189,8 @@ impl<N> Flow<N> {
     }
 
     /// The stream is over: tell the peer why, and let what it sent reach the disk.
-    pub(crate) async fn end(mut self, server: &Arc<Server>, ended: Ended) -> Unsent {
+    /// Gives back what was taken from the queue and may not have got out, and what waits in it.
+    pub(crate) async fn end(mut self, server: &Arc<Server>, ended: Ended) -> Vec<Outgoing> {
         let closing = self.closing;
         let farewell = goodbye(&mut self.wire, ended, closing);
         // A peer that does not read its goodbye is not waited for.
@@ -185,19 +204,14 @@ impl<N> Flow<N> {
         if tokio::time::timeout(DRAIN_TIMEOUT, commits).await.is_err() {
             tracing::warn!("the disk took too long for the last messages of a stream");
         }
-        Unsent {
-            written: self.unsent,
-            queue: self.queue,
-        }
+        let mut left = self.unsent;
+        left.extend(
+            self.queue
+                .map(|mut queue| queue.close())
+                .unwrap_or_default(),
+        );
+        left
     }
-}
-
-/// What a stream leaves that its peer has not got.
-pub struct Unsent {
-    /// Stanzas that may have been written in part.
-    pub written: Vec<Outgoing>,
-    /// The queue, with what waits in it.
-    pub queue: Option<Queue>,
 }
 
 async fn next_batch(queue: Option<&mut Queue>) -> Vec<Outgoing> {

@@ -16,6 +16,8 @@ pub struct Outgoing {
     pub xml: String,
     /// The stanza without its content.
     pub head: Stanza,
+    /// Whether it waited for a stream before, which ended too soon.
+    pub again: bool,
 }
 
 impl Outgoing {
@@ -45,6 +47,7 @@ impl Outgoing {
                 to,
                 element: head,
             },
+            again: false,
         }
     }
 }
@@ -136,7 +139,7 @@ impl Queue {
         left
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits to be taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.receiver.is_empty()
