@@ -126,6 +126,25 @@ fn messages_wait_for_the_absent() -> Result<()> {
     conversation("messages_wait_for_the_absent", &json!({}))
 }
 
+#[test]
+fn people_meet_in_a_room() -> Result<()> {
+    if !asked_for("clients") {
+        return Ok(());
+    }
+    let lab = Lab::new("clients", "rooms")?;
+    let imd = server_with_two_accounts(&lab)?;
+    converse(
+        &lab,
+        "rooms.py",
+        "join_talk_history_configure",
+        &imd.server,
+        &passwords(),
+    )?;
+    drop(imd);
+    lab.passed();
+    Ok(())
+}
+
 /// slixmpp as an external component (XEP-0114).
 #[test]
 fn a_component_talks_with_a_client() -> Result<()> {

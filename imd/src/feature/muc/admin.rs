@@ -44,6 +44,9 @@ pub struct Change {
     pub reason: Option<String>,
 }
 
+/// People on all lists of one room together.
+const MAX_AFFILIATIONS: usize = 20_000;
+
 fn bad(text: impl Into<String>) -> StanzaError {
     StanzaError::with_text(Condition::BadRequest, text)
 }
@@ -177,6 +180,25 @@ fn check_affiliation(
             Condition::Conflict,
             "you cannot ban yourself",
         ));
+    }
+    Ok(())
+}
+
+/// Whether the lists stay within their bound.
+///
+/// # Errors
+/// `resource-constraint` when they would not.
+pub fn fits(room: &Room, changes: &[Change]) -> Result<(), StanzaError> {
+    let grows = |change: &&Change| match &change.what {
+        What::Affiliation {
+            jid, affiliation, ..
+        } => *affiliation != Affiliation::None && !room.affiliations.contains_key(jid.as_str()),
+        What::Role { .. } => false,
+    };
+    let new = changes.iter().filter(grows).count();
+    if new > 0 && room.affiliations.len() + new > MAX_AFFILIATIONS {
+        let text = format!("the room's lists hold {MAX_AFFILIATIONS} people");
+        return Err(StanzaError::with_text(Condition::ResourceConstraint, text));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::settings::MAX_HISTORY;
 use crate::feature::{archive, time};
 
 /// Bytes that the history of one room may hold.
-const MAX_BYTES: usize = 512 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// A message of the past.
 #[derive(Debug, Clone)]

@@ -120,6 +120,28 @@ impl Rooms {
         self.by_server(server, jid, Deed::Change(changes)).await
     }
 
+    /// An account is gone for good: rooms in memory forget it, as the store has. Bans stay.
+    pub async fn forget(&self, server: &Arc<Server>, account: &Jid) {
+        for handle in self.registry.handles() {
+            let mut slot = handle.state.lock().await;
+            let Some(room) = slot.as_mut() else { continue };
+            let known = room.affiliations.get(account.bare_str());
+            if known.is_none_or(|entry| entry.affiliation == Affiliation::Outcast) {
+                continue;
+            }
+            let change = Change {
+                what: admin::What::Affiliation {
+                    jid: account.to_bare(),
+                    affiliation: Affiliation::None,
+                    nick: None,
+                },
+                reason: None,
+            };
+            let deliveries = admin::apply(room, None, vec![change]);
+            let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
+        }
+    }
+
     /// End a room and everything in it.
     ///
     /// # Errors

@@ -225,6 +225,8 @@ fn bury(server: &Arc<Server>, handle: &Arc<Handle>, ghosts: Vec<Jid>) {
             }
         }
         server.rooms.tidy(&server, &handle, &mut slot).await;
+        drop(slot);
+        server.rooms.registry.release(&handle);
     });
 }
 

@@ -122,13 +122,6 @@ impl Room {
         self.occupants.get(self.nicks.get(jid)?)
     }
 
-    /// All nicknames of a person; more than one when clients chose different ones.
-    #[must_use]
-    pub fn nicks_of(&self, bare: &str) -> Vec<String> {
-        let own = self.occupants.values().filter(|o| o.jid.as_str() == bare);
-        own.map(|o| o.nick.clone()).collect()
-    }
-
     /// Affiliation and role of an address.
     #[must_use]
     pub fn standing(&self, jid: &Jid) -> Standing {

@@ -103,6 +103,7 @@ impl Turn<'_> {
         if stored.is_empty() {
             return Ok(());
         }
+        admin::fits(self.room()?, changes)?;
         let jid = self.handle.jid.as_str();
         let done = self.server.store.change_affiliations(jid, stored).await;
         done.map_err(|e| store_error(&e))

@@ -14,6 +14,9 @@ use crate::feature::muc::room::{Affiliated, Room};
 use crate::feature::muc::settings::Settings;
 use crate::feature::store_error;
 
+/// Bytes of one presence.
+const MAX_PRESENCE: usize = 16 * 1024;
+
 impl Turn<'_> {
     pub(super) async fn presence(&mut self, stanza: &Stanza, to: &Jid) -> Outcome {
         match stanza.type_attr() {
@@ -42,6 +45,11 @@ impl Turn<'_> {
             let text = "to enter a room, send presence to its address with a nickname";
             return Err(StanzaError::with_text(Condition::JidMalformed, text));
         };
+        // Everybody in the room gets it, and it is kept for newcomers.
+        if stanza.element.to_xml().len() > MAX_PRESENCE {
+            let text = format!("presence in a room has at most {MAX_PRESENCE} bytes");
+            return Err(StanzaError::with_text(Condition::PolicyViolation, text));
+        }
         let joins = stanza.element.child("x", ns::MUC).is_some();
         if let Some(room) = self.slot {
             match (room.occupant(&stanza.from), joins) {
