@@ -42,7 +42,8 @@ fn network() -> Option<Network> {
         && ip(&format!("-n {a} addr add 10.9.0.1/24 dev v1"))
         && ip(&format!("-n {b} addr add 10.9.0.2/24 dev v2"))
         && ip(&format!("-n {a} link set v1 up"))
-        && ip(&format!("-n {b} link set v2 up"));
+        && ip(&format!("-n {b} link set v2 up"))
+        && ip(&format!("netns exec {a} true"));
     if !made {
         println!("SKIPPED: this machine cannot make network namespaces");
     }
