@@ -19,6 +19,7 @@ pub mod carbons;
 pub mod commands;
 pub mod csi;
 pub mod disco;
+pub mod external;
 pub mod invite;
 mod last;
 pub mod muc;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(private::Private),
         Arc::new(commands::Commands::default()),
         Arc::new(register::Register),
+        Arc::new(external::External),
         Arc::new(session::SessionRequest),
         Arc::new(ping::Ping),
         Arc::new(time::Time),

@@ -1,8 +1,9 @@
-//! The web: XMPP over WebSocket and BOSH, discovery, uploads, invitations, the web chat, health.
+//! The web: XMPP over WebSocket and BOSH, where they are, uploads, invitations, the web chat, health.
 //!
 //! Handlers get requests whose peer is known ([`Peer`]). What lasts longer than a request (a WebSocket, a BOSH
 //! session) holds a sender of [`Web`], so that shutdown can wait for it.
 
+mod bosh;
 mod chat;
 mod headers;
 mod health;
@@ -36,6 +37,7 @@ pub struct Web {
     /// Held by whatever outlives its request.
     ongoing: mpsc::Sender<Infallible>,
     health: health::Last,
+    bosh: bosh::Sessions,
     /// Absent: uploads are off.
     uploads: Option<Arc<upload::Uploads>>,
 }
@@ -69,6 +71,7 @@ impl Web {
             before_login: Arc::new(Semaphore::new(permits)),
             ongoing,
             health: health::Last::default(),
+            bosh: bosh::Sessions::default(),
             uploads: parts.uploads,
         });
         (web, receiver)
@@ -104,6 +107,7 @@ pub fn site(web: &Arc<Web>) -> Router {
             "/upload/{id}/{name}",
             get(upload::get).put(upload::put).options(upload::options),
         )
+        .merge(bosh::routes(web))
         .merge(chat::routes())
         .merge(invite::routes())
         .fallback(not_found)

@@ -1,4 +1,4 @@
-use crate::harness::{Site, json, text};
+use crate::harness::{DOMAIN, Site, json, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn host_meta_names_websocket_and_bosh_for_everybody() {
@@ -41,4 +41,29 @@ async fn every_page_says_what_browsers_must_not_do_with_it() {
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     }
     assert_eq!(site.get("/nowhere").await.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_for_calls_are_told_with_passwords_that_run_out() {
+    let site = Site::start(
+        "[[external_service]]\ntype = \"stun\"\nhost = \"stun.test\"\n\
+         [[external_service]]\ntype = \"turn\"\nhost = \"turn.test\"\nport = 3479\nsecret = \"north\"\n",
+    )
+    .await;
+    let mut alice = site.login("alice").await;
+    let mut ask = async |inner: &str| {
+        let iq = format!("<iq xmlns='jabber:client' type='get' id='x' to='{DOMAIN}'>{inner}</iq>");
+        alice.ask(&iq).await.first_child().unwrap().clone()
+    };
+    let all = ask("<services xmlns='urn:xmpp:extdisco:2'/>").await;
+    let hosts: Vec<_> = all.children().map(|s| s.attr("host").unwrap()).collect();
+    assert_eq!(hosts, ["stun.test", "turn.test"]);
+    let turn = ask("<services xmlns='urn:xmpp:extdisco:2' type='turn'/>").await;
+    let turn = turn.first_child().unwrap();
+    assert!(turn.attr("username").unwrap().ends_with(":alice"));
+    assert!(turn.attr("expires").is_some());
+    let again = ask("<credentials xmlns='urn:xmpp:extdisco:2'><service host='turn.test' type='turn' port='3479'/></credentials>").await;
+    assert!(again.first_child().unwrap().attr("password").is_some());
+    let none = ask("<credentials xmlns='urn:xmpp:extdisco:2'><service host='no.test' type='turn'/></credentials>").await;
+    assert_eq!(none.name(), "error");
 }

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod bosh;
 mod chat;
 mod discovery;
 mod harness;
