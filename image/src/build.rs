@@ -33,6 +33,8 @@ pub struct Options {
     pub fresh: bool,
     /// Where apt's lists and the package files are kept.
     pub archive: PathBuf,
+    /// Where installed bases are kept between builds.
+    pub bases: PathBuf,
     /// Where intermediate files go.
     pub work: PathBuf,
     /// Where the bundle goes; absent: stop at the disk image.
@@ -62,7 +64,14 @@ pub fn build(configs: &Configs, mut facts: Facts, options: &Options) -> Result<B
     stage("binaries", || binaries(configs, &facts))?;
     let (base, files, kernel_version) = stage("base", || {
         binfmt::enable()?;
-        let base = rootfs::base(configs, &archive, &packages, lock.date, work, options.fresh)?;
+        let base = rootfs::base(
+            configs,
+            &archive,
+            &packages,
+            lock.date,
+            &options.bases,
+            options.fresh,
+        )?;
         let files = work.join("files");
         let version = unpack(&archive, &packages, &files)?;
         Ok((base, files, version))

@@ -34,6 +34,12 @@ enum Command {
         /// Install the packages again even where an installed base is kept.
         #[arg(long)]
         fresh: bool,
+        /// Where intermediate files go.
+        #[arg(long, default_value = "target/image")]
+        work: PathBuf,
+        /// Where the result goes; an earlier one there is removed.
+        #[arg(long, default_value = "dist")]
+        dist: PathBuf,
     },
     /// Build the image in dist/ once more and compare every partition, byte for byte.
     CheckReproducible,
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    let arguments = Arguments::parse();
     let top = env::current_dir().context("cannot tell the current folder")?;
     let top = top
         .ancestors()
@@ -63,8 +70,8 @@ fn run() -> Result<()> {
         .context("found no configs/image.toml here or above: run it in the repository")?;
     let configs = Configs::load(top)?;
     let facts = Facts::from_environment()?;
-    let work = top.join("target/image");
-    match Arguments::parse().command {
+    let kept = top.join("target/image");
+    match arguments.command {
         Command::Plan => {
             let text = plan::show(&configs, &plan::plan(&configs, &facts)?);
             std::io::stdout()
@@ -75,19 +82,21 @@ fn run() -> Result<()> {
             locked,
             lock,
             fresh,
+            work,
+            dist,
         } => {
-            let archive = work.join("archive");
             let options = Options {
                 lock,
                 locked,
                 fresh,
-                archive,
-                work,
-                dist: Some(top.join("dist")),
+                archive: kept.join("archive"),
+                bases: kept,
+                work: top.join(work),
+                dist: Some(top.join(dist)),
             };
             build::build(&configs, facts, &options).map(drop)
         }
-        Command::CheckReproducible => reproduce::check(&configs, &work, &top.join("dist")),
-        Command::Lock { lock } => build::refresh_lock(&configs, &lock, &work, facts.epoch),
+        Command::CheckReproducible => reproduce::check(&configs, &kept, &top.join("dist")),
+        Command::Lock { lock } => build::refresh_lock(&configs, &lock, &kept, facts.epoch),
     }
 }

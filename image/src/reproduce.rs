@@ -35,6 +35,7 @@ pub fn check(configs: &Configs, work: &Path, dist: &Path) -> Result<()> {
         locked: false,
         fresh: true,
         archive: work.join("archive"),
+        bases: again.clone(),
         work: again.clone(),
         dist: None,
     };
