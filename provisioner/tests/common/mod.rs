@@ -7,6 +7,8 @@
     reason = "tests; each uses a part"
 )]
 
+pub mod boxes;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
