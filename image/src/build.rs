@@ -203,7 +203,7 @@ fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
             "-p",
             "gpt-table",
             "--features",
-            "imd/systemd,provisioner/systemd",
+            "imd/systemd",
         ])
         // Where it was built must not show in the result.
         .env(

@@ -45,7 +45,7 @@ pub fn crates(top: &Path) -> Result<Vec<Crate>> {
             "--target",
             "aarch64-unknown-linux-gnu",
             "--features",
-            "imd/systemd,provisioner/systemd",
+            "imd/systemd",
         ])
         .args(["-p", "imd", "-p", "provisioner", "-p", "gpt-table"])
         .dir(top)
