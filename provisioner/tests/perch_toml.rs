@@ -169,3 +169,33 @@ fn the_example_file_is_valid_and_asks_for_nothing() {
     assert!(status.contains("Problems: none"), "{status}");
     assert_eq!(system.accounts.borrow().len(), 1);
 }
+
+#[test]
+fn every_key_is_in_the_users_page_and_the_example() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = flashed(Some(
+        "unknown = 1\n[admin]\nunknown = 1\n[ssh]\nunknown = 1\n",
+    ));
+    let said = boot(folder.path(), &FakeSystem::new(folder.path())).join("\n");
+    // The messages about unknown keys list the known ones.
+    let known: Vec<&str> = said
+        .lines()
+        .filter_map(|line| {
+            line.split_once("found an unknown key; accepted: one of ")?
+                .1
+                .split('(')
+                .next()
+        })
+        .flat_map(|keys| keys.trim().split(", "))
+        .collect();
+    assert!(known.len() >= 9, "{known:?}");
+    for file in [
+        "docs/user/first-boot.md",
+        "overlays/bootfs/perch.example.toml",
+    ] {
+        let text = std::fs::read_to_string(project.join(file)).unwrap();
+        for key in &known {
+            assert!(text.contains(key), "{key} is not in {file}");
+        }
+    }
+}
