@@ -9,6 +9,7 @@ use imd_store::Store;
 use ring::rand::SecureRandom as _;
 
 use crate::config::Config;
+use crate::feature::avatar::Avatars;
 use crate::feature::caps::Interests;
 use crate::feature::{Registry, Service};
 use crate::route::asked::Asked;
@@ -35,6 +36,8 @@ pub struct Server {
     pub blocked: BlockLists,
     /// What the server itself has asked of others.
     pub asked: Asked,
+    /// Which avatars accounts show.
+    pub avatars: Avatars,
     /// Which clients want to hear of which nodes.
     pub interests: Interests,
     /// Asks every task to end.
@@ -81,6 +84,7 @@ impl Server {
             resumable: Resumable::default(),
             blocked: BlockLists::default(),
             asked: Asked::default(),
+            avatars: Avatars::default(),
             interests: Interests::default(),
             shutdown,
             started: Instant::now(),

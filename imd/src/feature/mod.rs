@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::session::Session;
 
 pub mod archive;
+pub mod avatar;
 mod block;
 pub mod caps;
 pub mod carbons;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(carbons::Carbons),
         Arc::new(caps::Caps),
         Arc::new(pubsub::Pep),
+        Arc::new(avatar::Avatar),
         Arc::new(csi::ClientState),
         Arc::new(archive::Archive),
         Arc::new(offline::Offline),

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use imd_proto::{Condition, Element, StanzaError, ns, xml};
 
+use super::pubsub::{bookmarks, host::Host};
 use super::{Answer, Feature, Reply, Request, Target, store_error};
 
 pub(super) struct Private;
@@ -32,6 +33,9 @@ impl Feature for Private {
                 .set_private_xml(user, element.name(), element.ns(), element.to_xml(), max)
                 .await
                 .map_err(|e| store_error(&e))?;
+            if element.ns() == bookmarks::OLD {
+                bookmarks::take(&Host::account(request.server, user), element).await?;
+            }
             return Ok(Reply::Empty);
         }
         let stored = store
@@ -49,6 +53,14 @@ impl Feature for Private {
                     .map_err(|_| StanzaError::new(Condition::InternalServerError))?
             }
             None => element.clone(),
+        };
+        let content = if element.ns() == bookmarks::OLD {
+            match bookmarks::all(&Host::account(request.server, user)).await? {
+                Some(all) => bookmarks::storage(&all, Some(&content)),
+                None => content,
+            }
+        } else {
+            content
         };
         Ok(Reply::With(
             Element::new("query", ns::PRIVATE).with_child(content),

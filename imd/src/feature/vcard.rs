@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use imd_proto::{Condition, Element, StanzaError, ns, xml};
 
-use super::{Answer, Feature, Reply, Request, Target, store_error};
+use super::{Answer, Feature, Reply, Request, Target, avatar, store_error};
 
 pub(super) struct Vcard;
 
@@ -25,13 +25,14 @@ impl Feature for Vcard {
         let account = request.account.as_ref().ok_or(Condition::ItemNotFound)?;
         let store = &request.server.store;
         if request.is_set() {
-            request.own()?;
+            let (_, user) = request.own()?;
             let vcard =
                 (request.payload.children().next().is_some()).then(|| request.payload.to_xml());
             store
                 .set_vcard(account.as_str(), vcard)
                 .await
                 .map_err(|e| store_error(&e))?;
+            avatar::vcard_written(request.server, user, request.payload).await?;
             return Ok(Reply::Empty);
         }
         match store

@@ -7,12 +7,12 @@ use imd_store::{RosterItem, RosterStep, SubscriptionRequest};
 
 use super::subscription::{self, Request};
 use super::{blocked, preauth};
-use crate::feature::{caps, roster};
+use crate::feature::{avatar, caps, roster};
 use crate::server::Server;
 use crate::session::{Presence, Session};
 
 /// Presence that a local session sends.
-pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, stanza: Stanza) {
+pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, mut stanza: Stanza) {
     let Some(to) = stanza.to.clone() else {
         return match stanza.type_attr() {
             None => broadcast_available(server, session, stanza).await,
@@ -31,6 +31,10 @@ pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, stanza: 
     }
     match stanza.type_attr() {
         None => {
+            avatar::complete(
+                &mut stanza.element,
+                avatar::hash(server, &session.user).await.as_deref(),
+            );
             session.state().directed.insert(to);
         }
         Some("unavailable") => {
@@ -41,7 +45,7 @@ pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, stanza: 
     Box::pin(super::stanza(server, stanza, Some(session))).await;
 }
 
-async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, stanza: Stanza) {
+async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, mut stanza: Stanza) {
     let priority = match stanza
         .element
         .child_text("priority")
@@ -57,6 +61,8 @@ async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, stanz
             return server.bounce(&stanza, &error).await;
         }
     };
+    let hash = avatar::hash(server, &session.user).await;
+    avatar::complete(&mut stanza.element, hash.as_deref());
     let element = Arc::new(stanza.element.clone());
     let first = {
         let mut state = session.state();
@@ -88,6 +94,29 @@ async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, stanz
     }
     for feature in server.features.iter() {
         feature.available(server, session, &stanza).await;
+    }
+}
+
+/// The server itself has changed something in the presence of a session: show it to all who see it.
+pub async fn show_again(server: &Arc<Server>, session: &Arc<Session>, element: Element) {
+    let element = Arc::new(element);
+    let directed = {
+        let mut state = session.state();
+        let Some(presence) = &mut state.presence else {
+            return;
+        };
+        presence.element = Arc::clone(&element);
+        state.directed.clone()
+    };
+    for other in server.directory.sessions(&session.user) {
+        if other.presence().is_some() {
+            send_presence(&element, &other);
+        }
+    }
+    let roster = roster_of(server, &session.user).await;
+    to_subscribers(server, &element, &roster).await;
+    for to in directed {
+        send_to(server, &element, &to).await;
     }
 }
 

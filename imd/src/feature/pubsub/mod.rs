@@ -5,13 +5,14 @@
 //! Who wants to hear of which node is known by [`crate::feature::caps`].
 
 pub mod access;
+pub mod bookmarks;
 mod convert;
 mod fields;
 pub mod host;
 pub mod node;
 pub mod notify;
 mod owner;
-mod publish;
+pub mod publish;
 pub mod read;
 mod service;
 mod subscribe;
@@ -78,6 +79,8 @@ const ACCOUNT: &[&str] = &[
     "http://jabber.org/protocol/pubsub#filtered-notifications",
     "http://jabber.org/protocol/pubsub#presence-notifications",
     "http://jabber.org/protocol/pubsub#presence-subscribe",
+    "urn:xmpp:bookmarks-conversion:0",
+    "urn:xmpp:bookmarks:1#compat",
 ];
 
 pub(super) struct Pep;

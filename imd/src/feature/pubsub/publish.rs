@@ -6,6 +6,7 @@ use imd_store::{Item, Node, now_millis};
 
 use super::access::{may_publish, may_retract, refuse};
 use super::host::{Found, Host};
+use super::node::NodeConfig;
 use super::notify::{self, Event};
 use super::{convert, node_name};
 use crate::feature::{Answer, Reply, store_error};
@@ -147,6 +148,44 @@ pub(super) async fn put(
     }
     notify::send(host, node, Event::Published(id, payload)).await;
     Ok(())
+}
+
+/// Publish for the account itself, as conversions between old and new protocols do.
+///
+/// # Errors
+/// When the store fails.
+pub async fn put_own(
+    host: &Host<'_>,
+    name: &str,
+    config: NodeConfig,
+    id: &str,
+    payload: &Element,
+) -> Result<(), StanzaError> {
+    let (node, create) = match host.find(name).await? {
+        Some(node) => (node, None),
+        None => {
+            let node = host.new_node(name, &host.jid, &config);
+            (Found::from(node.clone()), Some(node))
+        }
+    };
+    put(host, &node, create, &host.jid, id, Some(payload)).await
+}
+
+/// Retract for the account itself; says whether there was such an item.
+///
+/// # Errors
+/// When the store fails.
+pub async fn retract_own(host: &Host<'_>, node: &Found, id: &str) -> Result<bool, StanzaError> {
+    let gone = host
+        .server
+        .store
+        .retract(host.jid.as_str(), &node.stored.name, id)
+        .await
+        .map_err(|e| store_error(&e))?;
+    if gone {
+        notify::send(host, node, Event::Retracted(id)).await;
+    }
+    Ok(gone)
 }
 
 /// Answer `<retract/>` (XEP-0060 §7.2).

@@ -6,7 +6,7 @@ use imd_store::Item;
 
 use super::access::may_read;
 use super::host::Host;
-use super::{fields, node_name};
+use super::{bookmarks, fields, node_name};
 use crate::feature::{Answer, Reply, store_error};
 use crate::route;
 
@@ -22,11 +22,16 @@ pub(super) async fn items(
     items: &Element,
     pubsub: &Element,
 ) -> Answer {
-    let node = host.get(node_name(items)?).await?;
+    let name = node_name(items)?;
+    if name == bookmarks::OLD
+        && let Some(made) = bookmarks::old_items(host, from).await?
+    {
+        return Ok(Reply::With(made));
+    }
+    let node = host.get(name).await?;
     let viewer = host.viewer(&node, from).await?;
     may_read(&node.config, &viewer)?;
     let bad = |text: String| StanzaError::with_text(Condition::BadRequest, text);
-    let name = node.stored.name.as_str();
     let mut found = Element::new("items", ns::PUBSUB).with_attr("node", name);
     let mut answer = Element::new("pubsub", ns::PUBSUB);
     let ids: Vec<&str> = items
