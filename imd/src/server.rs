@@ -9,8 +9,10 @@ use imd_store::Store;
 use ring::rand::SecureRandom as _;
 
 use crate::config::Config;
+use crate::feature::archive_prefs::Preferences;
 use crate::feature::avatar::Avatars;
 use crate::feature::caps::Interests;
+use crate::feature::push::Push;
 use crate::feature::{Registry, Service};
 use crate::route::asked::Asked;
 use crate::route::blocked::BlockLists;
@@ -36,6 +38,10 @@ pub struct Server {
     pub blocked: BlockLists,
     /// What the server itself has asked of others.
     pub asked: Asked,
+    /// Push registrations of accounts in use.
+    pub push: Push,
+    /// What accounts want archived.
+    pub archive_prefs: Preferences,
     /// Which avatars accounts show.
     pub avatars: Avatars,
     /// Which clients want to hear of which nodes.
@@ -84,6 +90,8 @@ impl Server {
             resumable: Resumable::default(),
             blocked: BlockLists::default(),
             asked: Asked::default(),
+            push: Push::default(),
+            archive_prefs: Preferences::default(),
             avatars: Avatars::default(),
             interests: Interests::default(),
             shutdown,

@@ -75,6 +75,8 @@ fn configuration(folder: &Path, port: u16, web_root: Option<PathBuf>) -> Result<
             ..Listen::default()
         },
         limits: Limits::default(),
+        push: crate::config::PushSettings::default(),
+        contact: crate::config::ContactSettings::default(),
         rooms: crate::config::RoomSettings::default(),
         archive: ArchiveSettings {
             enabled: true,

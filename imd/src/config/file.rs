@@ -6,7 +6,8 @@ use std::time::Duration;
 use settings_file::{Document, Problems, Table, Value, parse as value};
 
 use super::{
-    ArchiveSettings, Config, Limits, Listen, MayCreate, RoomSettings, TlsFiles, servers, web,
+    ArchiveSettings, Config, Limits, Listen, MayCreate, RoomSettings, TlsFiles, contact, servers,
+    web,
 };
 
 /// Read and check a settings file.
@@ -46,6 +47,8 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
         .into_iter()
         .filter_map(|table| servers::component(table, domain.as_deref()))
         .collect();
+    let push = contact::push(root.table_or_empty("push"));
+    let contact = contact::contact(root.table_or_empty("contact"));
     let federation = servers::federation(root.table_or_empty("federation"));
     root.finish();
     let config = match (domain, data_dir, tls) {
@@ -62,6 +65,8 @@ fn from_document(doc: Document) -> Result<Config, Problems> {
             external_services,
             components,
             federation,
+            push,
+            contact,
         }),
         _ => None,
     };

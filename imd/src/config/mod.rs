@@ -2,6 +2,7 @@
 //!
 //! Every key is documented on its field; `configs/imd.example.toml` shows them with their defaults.
 
+mod contact;
 mod file;
 mod servers;
 mod web;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use contact::{ContactSettings, PushSettings};
 pub use file::{parse, read};
 pub use servers::{ComponentSettings, FederationSettings};
 pub use web::{ExternalService, UploadSettings, WebSettings};
@@ -41,6 +43,10 @@ pub struct Config {
     pub components: Vec<ComponentSettings>,
     /// Federation with other servers.
     pub federation: FederationSettings,
+    /// Push notifications.
+    pub push: PushSettings,
+    /// Whom to write to about the server.
+    pub contact: ContactSettings,
 }
 
 /// Certificate files.

@@ -8,7 +8,7 @@ use imd_proto::rsm::{PageRequest, page_element};
 use imd_proto::{Condition, Element, Jid, MessageType, Stanza, StanzaError, ns, xml};
 use imd_store::{ArchiveEntry, ArchiveFilter, ArchiveId, ArchivePage, ArchivePaging, UnixMillis};
 
-use super::{Answer, Feature, Reply, Request, Target, store_error, time};
+use super::{Answer, Feature, Reply, Request, Target, archive_prefs, store_error, time};
 use crate::server::Server;
 
 pub(super) struct Archive;
@@ -45,6 +45,9 @@ impl Feature for Archive {
                 }
                 Ok(Reply::With(fin))
             }
+            ("prefs", set) => archive_prefs::answer(request.server, user, request.payload, set)
+                .await
+                .map(Reply::With),
             ("metadata", false) => metadata(request.server, &owner).await.map(Reply::With),
             _ => Err(Condition::FeatureNotImplemented.into()),
         }

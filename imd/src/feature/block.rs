@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use imd_proto::{Condition, Element, Jid, Kind, Stanza, StanzaError, ns};
 
-use super::{Answer, Feature, Reply, Request, Target, store_error};
+use super::{Answer, Feature, Reply, Request, Target, report, store_error};
 use crate::route::{blocked::covers, presence};
 use crate::server::Server;
 
@@ -48,6 +48,7 @@ impl Feature for Block {
                         "name whom to block",
                     ));
                 }
+                let reports = reports(request.payload)?;
                 let max = request.server.config.limits.blocked;
                 let new = store
                     .block(user, &jids, max)
@@ -60,6 +61,9 @@ impl Feature for Block {
                 .await;
                 request.server.blocked.forget(user);
                 push(request.server, user, "block", &jids);
+                for reported in &reports {
+                    report::file(request.server, user, reported).await?;
+                }
                 Ok(Reply::Empty)
             }
             ("unblock", true) => {
@@ -97,6 +101,14 @@ fn jids(payload: &Element) -> Result<Vec<String>, StanzaError> {
                 StanzaError::with_text(Condition::JidMalformed, format!("{jid:?}: {e}"))
             })
         })
+        .collect()
+}
+
+fn reports(payload: &Element) -> Result<Vec<report::Reported>, StanzaError> {
+    payload
+        .children()
+        .filter(|c| c.is("item", ns::BLOCKING))
+        .filter_map(|item| report::read(item).transpose())
         .collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use imd_proto::form::FormBuilder;
 use imd_proto::{Condition, Element, StanzaError, ns};
 
 use super::pubsub::{host::Host, read};
@@ -106,6 +107,21 @@ pub fn server_info(server: &Arc<Server>) -> Element {
     Element::new("query", ns::DISCO_INFO)
         .with_child(identity("server", "im", Some("imd")))
         .with_children(feature_elements(features))
+        .with_children(contact_form(server))
+}
+
+/// Whom to write to about the server (XEP-0157).
+fn contact_form(server: &Server) -> Option<Element> {
+    let addresses = &server.config.contact.addresses;
+    if addresses.is_empty() {
+        return None;
+    }
+    let mut form = FormBuilder::new("result", "http://jabber.org/network/serverinfo");
+    for (field, uris) in addresses {
+        let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
+        form = form.field(field, "list-multi", None, &uris);
+    }
+    Some(form.build())
 }
 
 /// What an account can do.

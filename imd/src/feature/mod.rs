@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::session::Session;
 
 pub mod archive;
+pub mod archive_prefs;
 pub mod avatar;
 mod block;
 pub mod caps;
@@ -28,7 +29,9 @@ mod offline;
 mod ping;
 mod private;
 pub mod pubsub;
+pub mod push;
 pub mod register;
+pub mod report;
 pub mod roster;
 mod session;
 pub mod time;
@@ -46,6 +49,8 @@ pub fn all() -> Vec<Arc<dyn Feature>> {
         Arc::new(caps::Caps),
         Arc::new(pubsub::Pep),
         Arc::new(avatar::Avatar),
+        Arc::new(push::PushFeature),
+        Arc::new(report::Report),
         Arc::new(csi::ClientState),
         Arc::new(archive::Archive),
         Arc::new(offline::Offline),

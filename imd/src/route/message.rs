@@ -6,7 +6,7 @@ use imd_proto::{Condition, Element, Jid, Kind, MessageType, Stanza, StanzaError,
 use imd_store::{Commit, OfflineEntry, Write, now_millis};
 
 use super::{blocked, decide};
-use crate::feature::{archive, carbons};
+use crate::feature::{archive, archive_prefs, carbons, push};
 use crate::server::Server;
 use crate::session::Session;
 
@@ -28,7 +28,7 @@ pub(super) async fn local(
         return None;
     }
     let mut writes = Vec::new();
-    sent_copies(server, &stanza, session, to, &mut writes);
+    sent_copies(server, &stanza, session, to, &mut writes).await;
     if !blocked::refuses_incoming(server, &stanza, user).await {
         deliver(server, &stanza, to, user, &mut writes).await;
     }
@@ -43,7 +43,7 @@ pub(super) async fn outgoing(
     to: &Jid,
 ) -> Option<Commit> {
     let mut writes = Vec::new();
-    sent_copies(server, &stanza, session, to, &mut writes);
+    sent_copies(server, &stanza, session, to, &mut writes).await;
     let own = commit(server, writes).await;
     let theirs = super::away(server, stanza, to).await;
     match (own, theirs) {
@@ -77,7 +77,7 @@ async fn commit(server: &Server, writes: Vec<Write>) -> Option<Commit> {
 }
 
 /// What the sender's side gets: an entry in its archive and copies for its other sessions.
-fn sent_copies(
+async fn sent_copies(
     server: &Arc<Server>,
     stanza: &Stanza,
     session: Option<&Arc<Session>>,
@@ -86,7 +86,8 @@ fn sent_copies(
 ) {
     let Some(session) = session else { return };
     // A message to oneself is in the archive once (XEP-0313 §4.1.1 lets a server choose).
-    let id = if to.same_bare(&session.jid) {
+    let id = if to.same_bare(&session.jid) || !archive_prefs::wants(server, &session.user, to).await
+    {
         None
     } else {
         archive::entry(server, &session.user, stanza, to, now_millis()).map(|entry| {
@@ -137,7 +138,11 @@ async fn deliver(
         return server.bounce(stanza, &condition.into()).await;
     }
     let now = now_millis();
-    let entry = archive::entry(server, user, stanza, &stanza.from, now);
+    let entry = if archive_prefs::wants(server, user, &stanza.from).await {
+        archive::entry(server, user, stanza, &stanza.from, now)
+    } else {
+        None
+    };
     let mut element = stanza.element.clone();
     archive::mark(&mut element, &to.to_bare(), entry.as_ref().map(|e| e.id));
     let xml: Arc<str> = element.to_xml_in(ns::CLIENT).into();
@@ -156,6 +161,7 @@ async fn deliver(
         }));
     }
     writes.extend(entry.map(Write::Archive));
+    push::message(server, user, stanza).await;
 }
 
 fn view(session: &Session, to: &Jid) -> decide::View {

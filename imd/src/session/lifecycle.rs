@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Attached, Session};
+use crate::feature::push;
 use crate::route;
 use crate::server::Server;
 
@@ -48,6 +49,7 @@ pub fn detach(server: &Arc<Server>, attached: Attached) {
     drop(attached);
     tracing::info!(jid = %session.jid, "connection lost, the session waits to be resumed");
     tokio::spawn(async move {
+        push::detached(&server, &session).await;
         let deadline = tokio::time::Instant::now() + server.config.limits.resume_timeout;
         loop {
             tokio::select! {

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use imd_proto::{Element, Jid};
 
+use crate::feature::csi;
+
 pub use outbound::{End, Outbound, PushError};
 
 /// Presence that a session has broadcast.
@@ -222,6 +224,10 @@ impl Session {
     /// Queue a serialised stanza, as it stands in a stream whose default namespace is `jabber:client`.
     pub fn send_xml(&self, xml: Arc<str>) {
         // A full queue has marked the session to be ended by its connection; there is nobody to tell here.
-        let _ = self.outbound.push(xml);
+        let _ = if self.state().inactive && csi::xml_can_wait(&xml) {
+            self.outbound.hold(xml)
+        } else {
+            self.outbound.push(xml)
+        };
     }
 }

@@ -24,6 +24,11 @@ pub enum PushError {
     Ended,
 }
 
+/// The most stanzas that are held back for a client that nobody looks at.
+const HELD_STANZAS: usize = 100;
+/// Bytes in the queue beyond which nothing is held back.
+const HELD_BYTES: usize = 64 * 1024;
+
 /// Stanzas on their way to one client.
 #[derive(Debug)]
 pub struct Outbound {
@@ -70,6 +75,19 @@ impl Outbound {
     /// # Errors
     /// When the queue is full, which also asks the connection to end, or when the session has ended.
     pub fn push(&self, xml: Arc<str>) -> Result<(), PushError> {
+        self.enqueue(xml, false)
+    }
+
+    /// Queue a stanza that need not wake the client (XEP-0352). It goes out with the next one that does, or when more
+    /// waits than may be held back.
+    ///
+    /// # Errors
+    /// As for [`Outbound::push`].
+    pub fn hold(&self, xml: Arc<str>) -> Result<(), PushError> {
+        self.enqueue(xml, true)
+    }
+
+    fn enqueue(&self, xml: Arc<str>, hold: bool) -> Result<(), PushError> {
         let mut queue = self.queue();
         if queue.ended {
             return Err(PushError::Ended);
@@ -88,8 +106,11 @@ impl Outbound {
         }
         queue.bytes += xml.len();
         queue.waiting.push_back(xml);
+        let held = hold && queue.waiting.len() < HELD_STANZAS && queue.bytes < HELD_BYTES;
         drop(queue);
-        self.wake.notify_one();
+        if !held {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
@@ -153,6 +174,18 @@ impl Outbound {
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
         self.queue().unacked.len()
+    }
+
+    /// What the client has not acknowledged or not got, oldest first.
+    #[must_use]
+    pub fn unacknowledged_stanzas(&self) -> Vec<Arc<str>> {
+        let queue = self.queue();
+        queue
+            .unacked
+            .iter()
+            .chain(&queue.waiting)
+            .cloned()
+            .collect()
     }
 
     /// Put what was written but not acknowledged back in front, to be written again after a resumption.
@@ -250,6 +283,26 @@ mod tests {
         assert!(matches!(outbound.take_end(), Some(End::Error(_))));
         assert_eq!(outbound.close().len(), 1);
         assert_eq!(outbound.push("x".into()), Err(PushError::Ended));
+    }
+
+    #[tokio::test]
+    async fn what_can_wait_wakes_nobody_until_too_much_waits() {
+        let outbound = Outbound::new(1 << 20);
+        let woken = async |outbound: &Outbound| {
+            tokio::select! { biased; () = outbound.changed() => true, () = async {} => false }
+        };
+        for _ in 1..HELD_STANZAS {
+            outbound.hold("p".into()).unwrap();
+        }
+        assert!(!woken(&outbound).await);
+        outbound.hold("p".into()).unwrap();
+        assert!(woken(&outbound).await);
+        assert_eq!(take(&outbound).len(), HELD_STANZAS);
+        outbound.hold("p".into()).unwrap();
+        assert!(!woken(&outbound).await);
+        outbound.push("m".into()).unwrap();
+        assert!(woken(&outbound).await);
+        assert_eq!(take(&outbound), ["p", "m"]);
     }
 
     #[test]

@@ -172,6 +172,8 @@ impl<T: Transport> Run<T> {
             }
             (name @ ("active" | "inactive"), feature::csi::NS) => {
                 self.session.state().inactive = name == "inactive";
+                // What was held back goes out.
+                self.session.outbound.wake();
                 Ok(())
             }
             (name, _) => {
