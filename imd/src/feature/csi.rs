@@ -32,7 +32,10 @@ pub fn can_wait(stanza: &Element) -> bool {
             matches!(stanza.attr("type"), None | Some("unavailable")) && !entered
         }
         "message" => match carbons::unwrap(stanza) {
-            Some(inner) => can_wait(inner),
+            Some(copy) => copy
+                .child("forwarded", ns::FORWARD)
+                .and_then(|f| f.child("message", ns::CLIENT))
+                .is_some_and(message_can_wait),
             None => message_can_wait(stanza),
         },
         _ => false,

@@ -231,3 +231,24 @@ impl Session {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn is_woken(session: &Session) -> bool {
+        tokio::select! { biased; () = session.outbound.changed() => true, () = async {} => false }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_nobody_looks_at_is_woken_only_for_what_matters() {
+        let session = Session::new("a@b/c".parse().unwrap(), 1 << 20);
+        session.send_xml("<presence/>".into());
+        assert!(is_woken(&session).await);
+        session.state().inactive = true;
+        session.send_xml("<presence/>".into());
+        assert!(!is_woken(&session).await);
+        session.send_xml("<message><body>x</body></message>".into());
+        assert!(is_woken(&session).await);
+    }
+}

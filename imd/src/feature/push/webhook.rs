@@ -98,3 +98,70 @@ where
     connection.abort();
     Ok(answer.status())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// Take one request, answer it, and give it back.
+    async fn answer_once(listener: tokio::net::TcpListener, status: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    fn notice() -> Notice {
+        Notice {
+            account: "a@b".into(),
+            messages: 1,
+            sender: None,
+            body: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_notification_is_one_json_object() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(answer_once(listener, "204 No Content"));
+        let url: Uri = format!("http://{address}/notify?box=1").parse().unwrap();
+        post(&url, &notice()).await.unwrap();
+        let request = server.await.unwrap();
+        assert!(
+            request.starts_with("POST /notify?box=1 HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains(&format!("host: {address}\r\n")),
+            "{request}"
+        );
+        assert!(
+            request.contains("content-type: application/json"),
+            "{request}"
+        );
+        assert!(
+            request.ends_with(r#"{"account":"a@b","messages":1}"#),
+            "{request}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_an_absent_server_are_told_apart() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Uri = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let server = tokio::spawn(answer_once(listener, "403 Forbidden"));
+        let refused = post(&url, &notice()).await.unwrap_err();
+        assert!(refused.to_string().contains("403"), "{refused}");
+        server.await.unwrap();
+        let absent = post(&url, &notice()).await.unwrap_err();
+        assert!(absent.to_string().contains("cannot connect"), "{absent}");
+    }
+}
