@@ -16,6 +16,7 @@ mod history;
 mod info;
 mod invite;
 mod join;
+mod lists;
 mod manage;
 mod message;
 mod moderation;

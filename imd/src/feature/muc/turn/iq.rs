@@ -7,8 +7,8 @@ use super::{Outcome, Turn, well_formed};
 use crate::feature::muc::delivery::{Delivery, Effects};
 use crate::feature::muc::role::Affiliation;
 use crate::feature::muc::{
-    admin, avatar, form, history, info, join, message, moderation, names, outbox, owner, register,
-    relay,
+    admin, avatar, form, history, info, join, lists, message, moderation, names, outbox, owner,
+    register, relay,
 };
 use crate::feature::{archive, store_error};
 
@@ -63,7 +63,7 @@ impl Turn<'_> {
                 }
                 Some(_) => Err(Condition::ItemNotFound.into()),
             },
-            ("query", names::ADMIN) => with(admin::list(room, from, payload)?),
+            ("query", names::ADMIN) => with(lists::list(room, from, payload)?),
             ("query", names::OWNER) => {
                 self.owner(from)?;
                 let form = form::build(self.room()?);

@@ -60,7 +60,10 @@ impl Turn<'_> {
             }
             let joining = Joining::read(stanza, nick, false);
             join::admit(room, &joining)?;
-            return Ok(join::enter(room, joining, now_millis()));
+            if room.affiliation(&stanza.from) < Affiliation::Member {
+                self.may_meet_strangers(&stanza.from).await?;
+            }
+            return Ok(join::enter(self.room()?, joining, now_millis()));
         }
         if !joins {
             return Err(join::not_here());
@@ -100,6 +103,20 @@ impl Turn<'_> {
         room.affiliations
             .insert(owner.bare_str().to_owned(), affiliated);
         room
+    }
+
+    /// A guest or a child meets people only in rooms that it has been made a member of.
+    async fn may_meet_strangers(&self, who: &Jid) -> Result<(), StanzaError> {
+        let Some(user) = who.local().filter(|_| self.server.is_local_account(who)) else {
+            return Ok(());
+        };
+        let account = self.server.store.account(user).await;
+        let role = account.map_err(|e| store_error(&e))?.map(|a| a.role);
+        if role == Some(AccountRole::Limited) {
+            let text = "this account enters only rooms that it is a member of";
+            return Err(StanzaError::with_text(Condition::NotAllowed, text));
+        }
+        Ok(())
     }
 
     /// Whether somebody may make a room.
