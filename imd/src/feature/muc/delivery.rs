@@ -84,7 +84,7 @@ pub fn address(stanza: &str, to: &Jid) -> Arc<str> {
 #[derive(Debug, Default)]
 pub struct Effects {
     /// To be on the disk before anything is delivered.
-    pub archive: Option<ArchiveEntry>,
+    pub archive: Vec<ArchiveEntry>,
     /// To be sent, in this order.
     pub deliveries: Vec<Delivery>,
 }
@@ -100,7 +100,7 @@ impl Effects {
 impl From<Vec<Delivery>> for Effects {
     fn from(deliveries: Vec<Delivery>) -> Self {
         Self {
-            archive: None,
+            archive: Vec::new(),
             deliveries,
         }
     }

@@ -33,6 +33,9 @@ pub struct Invitation {
     pub invite: Element,
 }
 
+/// People that one message can invite.
+const MAX_INVITED: usize = 50;
+
 /// Read a message to the room.
 ///
 /// # Errors
@@ -47,6 +50,10 @@ pub fn read(message: &Element) -> Result<Asked, StanzaError> {
                 to: to.ok_or_else(|| bad("an invitation needs the address of somebody in 'to'"))?,
                 invite: invite.clone(),
             });
+        }
+        if invitations.len() > MAX_INVITED {
+            let text = format!("one message invites at most {MAX_INVITED} people");
+            return Err(bad(&text));
         }
         if !invitations.is_empty() {
             return Ok(Asked::Invite(invitations));

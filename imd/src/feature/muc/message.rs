@@ -40,11 +40,11 @@ pub fn is_subject(message: &Element) -> bool {
         && message.child("thread", ns::CLIENT).is_none()
 }
 
-/// A message to all.
+/// Whether somebody may say this to all.
 ///
 /// # Errors
 /// `not-acceptable` for outsiders, `forbidden` for those without voice or who may not set the subject.
-pub fn groupchat(room: &mut Room, stanza: &Stanza, moment: Moment) -> Result<Effects, StanzaError> {
+pub fn may_speak<'a>(room: &'a Room, stanza: &Stanza) -> Result<&'a Occupant, StanzaError> {
     let sender = room.occupant(&stanza.from).ok_or_else(outsider)?;
     let subject = is_subject(&stanza.element);
     if subject && sender.role != Role::Moderator && !room.settings.change_subject {
@@ -55,6 +55,15 @@ pub fn groupchat(room: &mut Room, stanza: &Stanza, moment: Moment) -> Result<Eff
         let text = "you have no voice in this room";
         return Err(StanzaError::with_text(Condition::Forbidden, text));
     }
+    Ok(sender)
+}
+
+/// A message to all.
+///
+/// # Errors
+/// As for [`may_speak`].
+pub fn groupchat(room: &mut Room, stanza: &Stanza, moment: Moment) -> Result<Effects, StanzaError> {
+    let sender = may_speak(room, stanza)?;
     let element = clean(&stanza.element, &room.jid, sender);
     let sender_jid = stanza.from.clone();
     Ok(broadcast(room, element, Some(&sender_jid), moment))
@@ -103,7 +112,7 @@ pub fn broadcast(
         });
     }
     Effects {
-        archive: entry,
+        archive: entry.into_iter().collect(),
         deliveries: vec![Delivery {
             xml,
             to: room.everybody(),
@@ -143,12 +152,23 @@ fn entry(room: &Room, element: &Element, sender: Option<&Jid>, moment: Moment) -
     }
 }
 
+/// A private message on its way.
+#[derive(Debug)]
+pub struct Private {
+    /// The message as its receiver sees it.
+    pub element: Element,
+    /// The receiver's clients in the room.
+    pub clients: Vec<Jid>,
+    /// The receiver's real bare address.
+    pub receiver: Jid,
+}
+
 /// A private message (XEP-0045 §7.5).
 ///
 /// # Errors
 /// `not-acceptable` for outsiders, `forbidden` where the configuration does not let them, `item-not-found`
 /// where nobody has the nickname.
-pub fn private(room: &Room, stanza: &Stanza, nick: &str) -> Result<Effects, StanzaError> {
+pub fn private(room: &Room, stanza: &Stanza, nick: &str) -> Result<Private, StanzaError> {
     if stanza.type_attr() == Some("groupchat") {
         let text = "a message of type groupchat goes to the room, not to an occupant";
         return Err(StanzaError::with_text(Condition::BadRequest, text));
@@ -166,8 +186,11 @@ pub fn private(room: &Room, stanza: &Stanza, nick: &str) -> Result<Effects, Stan
     }
     let mut element = clean(&stanza.element, &room.jid, sender);
     element.push(Element::new("x", ns::MUC_USER));
-    let to = target.clients.iter().map(|c| c.jid.clone()).collect();
-    Ok(vec![Delivery::new(element, to)].into())
+    Ok(Private {
+        element,
+        clients: target.clients.iter().map(|c| c.jid.clone()).collect(),
+        receiver: target.jid.clone(),
+    })
 }
 
 /// Errors after which a client counts as gone: it cannot be reached, and not only for this message.

@@ -52,10 +52,10 @@ impl Outbox {
 /// is the order of deliveries. The commit resolves when the deliveries are made; absent when nothing had
 /// to be on the disk.
 pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) -> Option<Commit> {
-    if effects.deliveries.is_empty() && effects.archive.is_none() {
+    if effects.deliveries.is_empty() && effects.archive.is_empty() {
         return None;
     }
-    let id = effects.archive.as_ref().map(|entry| entry.id);
+    let id = effects.archive.first().map(|entry| entry.id);
     let mut deliveries = effects.deliveries;
     if id.is_none() && handle.outbox.is_idle() {
         // Nothing to wait for, as with nearly all presence: clients of this server get theirs at once.
@@ -64,14 +64,15 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
             return None;
         }
     }
-    let commit = match effects.archive {
-        Some(entry) => Some(
-            server
-                .store
-                .append(vec![imd_store::Write::Archive(entry)])
-                .await,
-        ),
-        None => None,
+    let writes: Vec<_> = effects
+        .archive
+        .into_iter()
+        .map(imd_store::Write::Archive)
+        .collect();
+    let commit = if writes.is_empty() {
+        None
+    } else {
+        Some(server.store.append(writes).await)
     };
     enqueue(server, handle, commit.map(|c| (c, id)), deliveries)
 }

@@ -97,8 +97,5 @@ pub fn answer(room: &mut Room, stanza: &Stanza) -> Effects {
     let mut element = stanza.element.clone();
     element.set_attr("from", waiting.asked.as_str());
     element.set_attr("id", waiting.asker_id);
-    Effects {
-        archive: None,
-        deliveries: vec![Delivery::one(element, &waiting.asker)],
-    }
+    vec![Delivery::one(element, &waiting.asker)].into()
 }

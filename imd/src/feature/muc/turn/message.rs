@@ -5,12 +5,12 @@ use imd_proto::{Condition, Jid, Stanza, StanzaError};
 use super::{Outcome, Turn};
 use crate::feature::muc::admin::{self, Change, What};
 use crate::feature::muc::announce::Notice;
-use crate::feature::muc::delivery::Effects;
+use crate::feature::muc::delivery::{Delivery, Effects};
 use crate::feature::muc::invite::{self, Asked};
-use crate::feature::muc::message::{self, is_subject};
+use crate::feature::muc::message::{self, Private, is_subject};
 use crate::feature::muc::role::Role;
 use crate::feature::muc::{join, moderation};
-use crate::feature::store_error;
+use crate::feature::{archive, store_error};
 use crate::route;
 
 impl Turn<'_> {
@@ -19,12 +19,39 @@ impl Turn<'_> {
             return Ok(self.bounced(stanza));
         }
         if let Some(nick) = to.resource() {
-            return message::private(self.room()?, stanza, nick);
+            let private = message::private(self.room()?, stanza, nick)?;
+            return Ok(self.private(private));
         }
         if stanza.type_attr() == Some("groupchat") {
             return self.groupchat(stanza).await;
         }
         self.asked(stanza).await
+    }
+
+    /// A private message is in the archive of its receiver, as every other one; the sender's own is kept on its way here.
+    fn private(&self, private: Private) -> Effects {
+        let Private {
+            mut element,
+            clients,
+            receiver,
+        } = private;
+        let mut archived = Vec::new();
+        let account = receiver
+            .local()
+            .filter(|_| self.server.is_local_account(&receiver));
+        let from = element.attr("from").and_then(|from| from.parse().ok());
+        if let (Some(user), Some(from)) = (account, from)
+            && let Ok(stanza) = Stanza::stamp(imd_proto::Kind::Message, element.clone(), from)
+        {
+            let now = imd_store::now_millis();
+            let entry = archive::entry(self.server, user, &stanza, &stanza.from, now);
+            archive::mark(&mut element, &receiver, entry.as_ref().map(|e| e.id));
+            archived.extend(entry);
+        }
+        Effects {
+            archive: archived,
+            deliveries: vec![Delivery::new(element, clients)],
+        }
     }
 
     /// A message came back from a client: if that means it is gone, it leaves the room.
@@ -45,9 +72,7 @@ impl Turn<'_> {
         let moment = self.moment();
         let retracted = moderation::retracts(&stanza.element)?;
         if let Some(id) = retracted {
-            if self.room()?.occupant(&stanza.from).is_none() {
-                return message::groupchat(self.room()?, stanza, moment);
-            }
+            message::may_speak(self.room()?, stanza)?;
             self.retract(&stanza.from, id, None, true).await?;
         }
         let room = self.room()?;
