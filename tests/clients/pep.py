@@ -1,6 +1,7 @@
 """What clients keep on the server and show their contacts (PEP); `anna` and `ben` have accounts."""
 
 import asyncio
+import base64
 import hashlib
 
 from slixmpp.exceptions import IqError
@@ -192,6 +193,65 @@ async def a_channel_has_followers(settings):
     await ben.expect_no_event()
     check([item for item, _ in await ben.items(service, "news")] == ["2"], "the retracted item is still there")
     await channels.delete_node(service, "news", timeout=DEADLINE)
+    await anna.log_out()
+    await ben.log_out()
+
+
+async def bookmarks_of_clients_of_every_age_agree(settings):
+    """One client keeps bookmarks in private storage (XEP-0048), one as items (XEP-0402); both see the same."""
+    old, new = Person(settings, "anna", resource="old"), Person(settings, "anna", BOOKMARKS, resource="new")
+    old.register_plugin("xep_0048", {"storage_method": "xep_0049"})
+    await old.log_in()
+    await new.log_in()
+    info = await new.plugin["xep_0030"].get_info(jid=new.boundjid.bare, timeout=DEADLINE)
+    features = info["disco_info"]["features"]
+    for feature in ("urn:xmpp:bookmarks:1#compat", PUBSUB + "#publish-options", PUBSUB + "#config-node-max"):
+        check(feature in features, f"{feature} is not announced")
+    room, other = (f"{name}@rooms.{settings['domain']}" for name in ("family", "garden"))
+    await new.publish(BOOKMARKS, room, f"<conference xmlns='{BOOKMARKS}' name='Family' autojoin='true'><nick>A</nick></conference>",
+                      persist_items="true", max_items="max", send_last_published_item="never",
+                      access_model="whitelist")
+    await new.expect_event(new.boundjid.bare, BOOKMARKS, room)
+    kept = await old.plugin["xep_0048"].get_bookmarks(timeout=DEADLINE)
+    found = [(str(c["jid"]), c["name"], c["autojoin"], c["nick"]) for c in kept["private"]["bookmarks"]["conferences"]]
+    check(found == [(room, "Family", True, "A")], f"the old client sees {found}")
+    bookmarks = kept["private"]["bookmarks"]
+    bookmarks.add_conference(other, "B", autojoin=False)
+    await old.plugin["xep_0048"].set_bookmarks(bookmarks, timeout=DEADLINE)
+    await new.expect_event(new.boundjid.bare, BOOKMARKS, other)
+    check({item for item, _ in await new.items(None, BOOKMARKS)} == {room, other}, "the new client lacks a bookmark")
+    await new.plugin["xep_0060"].retract(None, BOOKMARKS, room, notify=True, timeout=DEADLINE)
+    await new.expect_event(new.boundjid.bare, BOOKMARKS, room, kind="retract")
+    kept = await old.plugin["xep_0048"].get_bookmarks(timeout=DEADLINE)
+    found = [str(c["jid"]) for c in kept["private"]["bookmarks"]["conferences"]]
+    check(found == [other], f"after the retraction the old client sees {found}")
+    await old.log_out()
+    await new.log_out()
+
+
+async def a_picture_is_one_in_vcard_and_nodes(settings):
+    anna, ben = await contacts(settings, (AVATAR_METADATA,))
+    digest, info = metadata(PICTURE)
+    encoded = base64.b64encode(PICTURE).decode("ascii")
+    await anna.publish(AVATAR_DATA, digest, f"<data xmlns='{AVATAR_DATA}'>{encoded}</data>")
+    await anna.publish(AVATAR_METADATA, digest, info)
+    await ben.expect_event(anna.boundjid.bare, AVATAR_METADATA, digest)
+    card = await ben.plugin["xep_0054"].get_vcard(jid=anna.boundjid.bare, cached=False, timeout=DEADLINE)
+    check(card["vcard_temp"]["PHOTO"]["BINVAL"] == PICTURE, "the vCard has another picture")
+    while True:
+        presence = await ben.expect_presence("available", anna.boundjid.bare)
+        photo = presence.xml.find("{vcard-temp:x:update}x/{vcard-temp:x:update}photo")
+        if photo is not None and photo.text == digest:
+            break
+    # And the other way round: what an old client puts into its vCard is published.
+    other = PICTURE + b"more"
+    card = anna.plugin["xep_0054"].make_vcard()
+    card["PHOTO"]["TYPE"], card["PHOTO"]["BINVAL"] = "image/png", other
+    await anna.plugin["xep_0054"].publish_vcard(card, timeout=DEADLINE)
+    digest, _ = metadata(other)
+    await ben.expect_event(anna.boundjid.bare, AVATAR_METADATA, digest)
+    found = await ben.items(anna.boundjid.bare, AVATAR_DATA, item_ids=[digest])
+    check(base64.b64decode(found[0][1].text) == other, "the published picture is another one")
     await anna.log_out()
     await ben.log_out()
 

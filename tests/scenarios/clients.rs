@@ -337,6 +337,16 @@ fn many_items_are_kept_and_retracted() -> Result<()> {
 }
 
 #[test]
+fn bookmarks_of_clients_of_every_age_agree() -> Result<()> {
+    pep("bookmarks_of_clients_of_every_age_agree")
+}
+
+#[test]
+fn a_picture_is_one_in_vcard_and_nodes() -> Result<()> {
+    pep("a_picture_is_one_in_vcard_and_nodes")
+}
+
+#[test]
 fn a_channel_has_followers() -> Result<()> {
     pep("a_channel_has_followers")
 }

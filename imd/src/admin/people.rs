@@ -70,6 +70,11 @@ pub async fn remove(server: &Arc<Server>, user: &str) -> Result<Removed, StoreEr
         route::presence::ended(server, &session).await;
     }
     let removed = server.store.remove_account(user, account.as_str()).await?;
+    // A new account of the same name must not inherit what was remembered.
+    server.avatars.forget(user);
+    server.archive_prefs.forget(user);
+    server.push.forget(user);
+    server.blocked.forget(user);
     end_sessions(
         server,
         user,

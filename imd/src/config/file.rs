@@ -223,6 +223,13 @@ fn limits(mut table: Table<'_>) -> Limits {
         pep_nodes: number(t, "pep_nodes", 10, 10_000, default.pep_nodes),
         channels: number(t, "channels", 1, 100_000, default.channels),
         pubsub_items: number(t, "pubsub_items", 10, 100_000, default.pubsub_items),
+        pubsub_bytes: size(
+            t,
+            "pubsub_bytes",
+            64 << 10,
+            1 << 30,
+            default.pubsub_bytes as usize,
+        ) as u64,
         pubsub_subscriptions: number(
             t,
             "pubsub_subscriptions",

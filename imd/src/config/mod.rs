@@ -192,6 +192,8 @@ pub struct Limits {
     pub channels: u32,
     /// Items that one node keeps; what `max` means.
     pub pubsub_items: u32,
+    /// Bytes of all items of one account, or of all channels.
+    pub pubsub_bytes: u64,
     /// Subscriptions to one node.
     pub pubsub_subscriptions: u32,
 }
@@ -225,6 +227,7 @@ impl Default for Limits {
             pep_nodes: 200,
             channels: 1000,
             pubsub_items: 5000,
+            pubsub_bytes: 50 << 20,
             pubsub_subscriptions: 5000,
         }
     }

@@ -42,7 +42,7 @@ pub use ids::{ArchiveId, ArchiveIds, NotAnArchiveId, UnixMillis, now_millis};
 pub use invites::{Invite, InviteKind, InviteStore};
 pub use offline::{OfflineEntry, OfflineMessage, OfflineStore};
 pub use private::PrivateStore;
-pub use pubsub::{Item, Newest, Node, NodeSubscription, Published, PubsubStore};
+pub use pubsub::{Item, Newest, Node, NodeSubscription, PublishLimits, Published, PubsubStore};
 pub use push::{PushRegistration, PushStore};
 pub use rooms::{Affiliation, AffiliationChange, Room, RoomAffiliation, RoomStore};
 pub use roster::{

@@ -58,6 +58,15 @@ pub struct NodeSubscription {
     pub options: Option<String>,
 }
 
+/// Bounds on publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishLimits {
+    /// The most nodes of the service.
+    pub nodes: u32,
+    /// The most bytes of payloads of all its nodes together.
+    pub bytes: u64,
+}
+
 /// The newest item of a node, for somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newest {
@@ -94,14 +103,15 @@ pub trait PubsubStore {
     async fn delete_node(&self, service: &str, name: &str) -> Result<bool>;
 
     /// Puts an item in as the newest; one of the same id is replaced. Where the node is missing it is
-    /// created from `create`; with `create` absent too, the error is `Absent`. `Limit` as for `create_node`.
+    /// created from `create`; with `create` absent too, the error is `Absent`. `Limit` as for `create_node`, and when
+    /// the service's payloads would have more bytes than it may have.
     async fn publish(
         &self,
         service: &str,
         name: &str,
         item: Item,
         create: Option<Node>,
-        max_nodes: u32,
+        limits: PublishLimits,
     ) -> Result<Published>;
 
     /// The newest `max` items, oldest of them first. Empty for an unknown node.

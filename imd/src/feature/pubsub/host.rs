@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imd_proto::{Condition, Jid, StanzaError};
-use imd_store::Node;
+use imd_store::{Node, PublishLimits};
 
 use super::access::{Affiliation, Viewer};
 use super::node::{AccessModel, Bounds, NodeConfig, PublishModel};
@@ -73,6 +73,15 @@ impl<'a> Host<'a> {
             self.server.config.limits.pep_nodes
         } else {
             self.server.config.limits.channels
+        }
+    }
+
+    /// What bounds its items.
+    #[must_use]
+    pub fn publish_limits(&self) -> PublishLimits {
+        PublishLimits {
+            nodes: self.max_nodes(),
+            bytes: self.server.config.limits.pubsub_bytes,
         }
     }
 

@@ -124,7 +124,6 @@ pub(super) async fn put(
     payload: Option<&Element>,
 ) -> Result<(), StanzaError> {
     let store = &host.server.store;
-    let max_nodes = host.max_nodes();
     let failed = |e: imd_store::StoreError| store_error(&e);
     if node.config.persist_items {
         let item = Item {
@@ -139,12 +138,15 @@ pub(super) async fn put(
                 &node.stored.name,
                 item,
                 create,
-                max_nodes,
+                host.publish_limits(),
             )
             .await
             .map_err(failed)?;
     } else if let Some(create) = create {
-        store.create_node(create, max_nodes).await.map_err(failed)?;
+        store
+            .create_node(create, host.max_nodes())
+            .await
+            .map_err(failed)?;
     }
     notify::send(host, node, Event::Published(id, payload)).await;
     Ok(())

@@ -174,8 +174,12 @@ async fn furnish(store: &dyn Store) {
         time: 1,
         payload: "<x/>".to_owned(),
     };
+    let limits = crate::PublishLimits {
+        nodes: 10,
+        bytes: 1000,
+    };
     store
-        .publish("alice@perch.local", "avatar", item, Some(node), 10)
+        .publish("alice@perch.local", "avatar", item, Some(node), limits)
         .await
         .unwrap();
 }

@@ -82,6 +82,7 @@ macro_rules! contract_tests {
             the_oldest_items_go_when_a_node_is_full,
             an_item_published_again_is_the_newest,
             the_newest_item_of_each_node_is_told,
+            a_service_has_only_so_many_bytes,
             the_newest_items_of_several_services_come_at_once,
             items_are_retracted_and_purged,
             subscriptions_and_affiliations_are_kept,

@@ -1,8 +1,12 @@
 //! Publish-subscribe nodes.
 
-use crate::{Item, Node, NodeSubscription, Published, Store, StoreError};
+use crate::{Item, Node, NodeSubscription, PublishLimits, Published, Store, StoreError};
 
 const ALICE: &str = "alice@x";
+
+const fn limits(nodes: u32) -> PublishLimits {
+    PublishLimits { nodes, bytes: 1000 }
+}
 
 fn node(name: &str, max_items: u32) -> Node {
     Node {
@@ -25,7 +29,7 @@ fn item(id: &str) -> Item {
 
 async fn publish(store: &dyn Store, name: &str, id: &str) -> Published {
     store
-        .publish(ALICE, name, item(id), None, 10)
+        .publish(ALICE, name, item(id), None, limits(10))
         .await
         .unwrap()
 }
@@ -60,13 +64,13 @@ pub async fn a_node_is_created_once_and_listed(store: &dyn Store) {
 }
 
 pub async fn publishing_creates_a_missing_node_where_told(store: &dyn Store) {
-    let refused = store.publish(ALICE, "a", item("1"), None, 10).await;
+    let refused = store.publish(ALICE, "a", item("1"), None, limits(10)).await;
     assert!(
         matches!(refused, Err(StoreError::Absent { .. })),
         "{refused:?}"
     );
     let created = store
-        .publish(ALICE, "a", item("1"), Some(node("a", 3)), 10)
+        .publish(ALICE, "a", item("1"), Some(node("a", 3)), limits(10))
         .await
         .unwrap();
     assert_eq!(
@@ -77,7 +81,7 @@ pub async fn publishing_creates_a_missing_node_where_told(store: &dyn Store) {
         }
     );
     let second = store
-        .publish(ALICE, "a", item("2"), Some(node("a", 9)), 10)
+        .publish(ALICE, "a", item("2"), Some(node("a", 9)), limits(10))
         .await
         .unwrap();
     assert_eq!(second, Published::default());
@@ -87,7 +91,7 @@ pub async fn publishing_creates_a_missing_node_where_told(store: &dyn Store) {
         "an existing node stays as it is"
     );
     let refused = store
-        .publish(ALICE, "b", item("1"), Some(node("b", 1)), 1)
+        .publish(ALICE, "b", item("1"), Some(node("b", 1)), limits(1))
         .await;
     assert!(
         matches!(refused, Err(StoreError::Limit { .. })),
@@ -236,7 +240,7 @@ pub async fn the_newest_items_of_several_services_come_at_once(store: &dyn Store
             ..node(name, 10)
         };
         store
-            .publish(service, name, item(id), Some(create), 10)
+            .publish(service, name, item(id), Some(create), limits(10))
             .await
             .unwrap();
     }
@@ -265,4 +269,31 @@ pub async fn the_newest_items_of_several_services_come_at_once(store: &dyn Store
             ),
         ]
     );
+}
+
+pub async fn a_service_has_only_so_many_bytes(store: &dyn Store) {
+    let big = |id: &str| Item {
+        payload: "x".repeat(600),
+        ..item(id)
+    };
+    let create = || Some(node("a", 10));
+    store
+        .publish(ALICE, "a", big("1"), create(), limits(9))
+        .await
+        .unwrap();
+    let second = store.publish(ALICE, "a", big("2"), None, limits(9)).await;
+    assert!(
+        matches!(second, Err(StoreError::Limit { limit: 1000, .. })),
+        "{second:?}"
+    );
+    assert_eq!(ids(store, "a", 9).await, ["1"]);
+    // The same in another one's place fits, and others have their own bytes.
+    store
+        .publish(ALICE, "a", big("1"), None, limits(9))
+        .await
+        .unwrap();
+    store
+        .publish("bob@x", "a", big("2"), create(), limits(9))
+        .await
+        .unwrap();
 }

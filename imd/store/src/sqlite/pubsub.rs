@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::SqliteStore;
 use super::fault::Fault;
-use crate::{Item, Newest, Node, NodeSubscription, Published, PubsubStore, Result, StoreError};
+use crate::{
+    Item, Newest, Node, NodeSubscription, PublishLimits, Published, PubsubStore, Result, StoreError,
+};
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -103,7 +105,7 @@ fn publish(
     name: &str,
     item: &Item,
     new: Option<&Node>,
-    max_nodes: u32,
+    limits: PublishLimits,
 ) -> Outcome<Published> {
     let (node, max_items, created) = match (find(connection, service, name)?, new) {
         (Some((node, max_items)), _) => (node, max_items, false),
@@ -113,7 +115,7 @@ fn publish(
                 name: name.to_owned(),
                 ..new.clone()
             };
-            (create(connection, &new, max_nodes)?, new.max_items, true)
+            (create(connection, &new, limits.nodes)?, new.max_items, true)
         }
         (None, None) => return Err(absent(service, name)),
     };
@@ -124,10 +126,21 @@ fn publish(
     connection
         .prepare_cached("INSERT INTO pubsub_items (node, item, publisher, time, payload) VALUES (?, ?, ?, ?, ?)")?
         .execute((node, &item.id, &item.publisher, item.time, &item.payload))?;
+    let dropped = trim(connection, node, max_items)?;
+    // Only the lengths are read, which stand at the beginning of each row.
+    let sql = "SELECT coalesce(sum(octet_length(i.payload)), 0)
+               FROM pubsub_nodes n JOIN pubsub_items i ON i.node = n.id WHERE n.service = ?";
+    let bytes: u64 = connection
+        .prepare_cached(sql)?
+        .query_row([service], |row| row.get(0))?;
+    if bytes > limits.bytes {
+        let what = format!("bytes of the nodes of {service}");
+        return Err(StoreError::limit(what, limits.bytes).into());
+    }
     Ok(Published {
         created,
         replaced,
-        dropped: trim(connection, node, max_items)?,
+        dropped,
     })
 }
 
@@ -215,10 +228,10 @@ impl PubsubStore for SqliteStore {
         name: &str,
         item: Item,
         new: Option<Node>,
-        max_nodes: u32,
+        limits: PublishLimits,
     ) -> Result<Published> {
         let (service, name) = (service.to_owned(), name.to_owned());
-        self.write(move |tx| publish(tx, &service, &name, &item, new.as_ref(), max_nodes))
+        self.write(move |tx| publish(tx, &service, &name, &item, new.as_ref(), limits))
             .await
     }
 
