@@ -32,7 +32,7 @@ pub use server::{Identity, TestServer};
 pub const DOMAIN: &str = "example.test";
 
 /// How long the server may take for what is awaited.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The password of an account: different for each.
 pub fn password(user: &str) -> String {
