@@ -55,14 +55,23 @@ if test "${slot}" = "none"; then
   reset
 fi
 
+# The console is on the Pi's header pins (mini UART, ttyS1) or on the first serial port (ttyAMA0); Linux ignores the one
+# a machine lacks. QEMU has a mini UART that interrupts without end once it is opened: whoever edits the device tree for
+# the emulator (tests/src/qemu.rs) says so there.
+test -n "${fdt_addr}" || setenv fdt_addr ${fdtcontroladdr}
+setenv serial_console "console=ttyS1,115200 console=ttyAMA0,115200"
+fdt addr ${fdt_addr}
+if fdt get value emulator /chosen perch,emulator; then
+  setenv serial_console "console=ttyAMA0,115200"
+fi
+
 echo "Perch: starting slot ${slot} from ${disk}"
 part uuid ${disk}:${system_part} system_uuid
-setenv bootargs "root=PARTUUID=${system_uuid} rauc.slot=${slot} @CMDLINE@"
+setenv bootargs "root=PARTUUID=${system_uuid} rauc.slot=${slot} console=tty1 ${serial_console} @CMDLINE@"
 
 # The compressed kernel, its unpacked form (up to 64 MiB) and the initrd, well apart on every board.
 setexpr kernel_comp_addr_r ${kernel_addr_r} + 0x4000000
 setexpr initrd_addr ${kernel_addr_r} + 0x8000000
-test -n "${fdt_addr}" || setenv fdt_addr ${fdtcontroladdr}
 if load ${disk}:${boot_part} ${kernel_addr_r} vmlinuz; then
   setenv kernel_comp_size 0x${filesize}
   if load ${disk}:${boot_part} ${initrd_addr} initrd.img; then
