@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::server::Server;
+use crate::session::saved;
 use crate::shutdown::Shutdown;
 use crate::{listen, notify};
 
@@ -86,6 +87,9 @@ pub async fn serve(
     let web = listen::http::bind(&server.config.listen)?;
     let servers = listen::servers::bind(&server.config)?;
     let hosts = listen::servers::Hosts::new(&server)?;
+    saved::restore(&server)
+        .await
+        .context("cannot take up the sessions from before")?;
     let addresses = bound.addresses()?;
     let web_addresses = web.addresses()?;
     for (address, direct) in &addresses {
@@ -129,6 +133,9 @@ pub async fn serve(
         tracing::warn!("some servers did not take their goodbye in time");
     }
     heart.abort();
+    if let Err(error) = saved::save(&server).await {
+        tracing::error!(%error, "sessions cannot be resumed after the restart");
+    }
     // What has been taken is written before the process ends.
     if let Err(error) = server.store.close().await {
         tracing::error!(%error, "the last writes failed");

@@ -183,14 +183,11 @@ async fn exists(server: &Server, user: &str) -> bool {
     }
 }
 
-/// A session has ended and left stanzas that its client never acknowledged: keep messages for the next
-/// login, and tell those who asked something that there is no answer (XEP-0198 §4).
+/// A session has ended and left stanzas that its client never acknowledged: give messages to the account's other
+/// sessions or keep them for the next login, and tell those who asked something that there is no answer (XEP-0198 §4).
 pub async fn requeue(server: &Arc<Server>, session: &Session, left: Vec<Arc<str>>) {
-    let others = server
-        .directory
-        .sessions(&session.user)
-        .iter()
-        .any(|s| s.presence().is_some_and(|p| p.priority >= 0));
+    let mut others = server.directory.sessions(&session.user);
+    others.retain(|s| s.presence().is_some_and(|p| p.priority >= 0));
     let mut writes = Vec::new();
     for xml in left {
         let Some(stanza) = reread(&xml) else { continue };
@@ -206,12 +203,22 @@ pub async fn requeue(server: &Arc<Server>, session: &Session, left: Vec<Arc<str>
                     stanza.message_type(),
                     MessageType::Chat | MessageType::Normal
                 );
-                // Where others are online, they had their own copies.
-                if personal
-                    && !others
-                    && carbons::unwrap(&stanza.element).is_none()
-                    && archive::may_store(&stanza)
+                if !personal
+                    || carbons::unwrap(&stanza.element).is_some()
+                    || !archive::may_store(&stanza)
                 {
+                    continue;
+                }
+                if !others.is_empty() {
+                    // A message to the bare address, or a carbon copy, they have had.
+                    let here_only = stanza.to.as_ref().is_some_and(|to| !to.is_bare());
+                    let copied = carbons::eligible(&stanza);
+                    for other in others.iter().filter(|s| !(copied && s.state().carbons)) {
+                        if here_only {
+                            other.send_xml(Arc::clone(&xml));
+                        }
+                    }
+                } else {
                     writes.push(Write::Offline(OfflineEntry {
                         user: session.user.to_string(),
                         stamp: now_millis(),

@@ -43,14 +43,28 @@ pub async fn lost(server: &Arc<Server>, attached: Attached) {
 
 /// The connection is gone and the client may come back: wait for it, then end the session.
 pub fn detach(server: &Arc<Server>, attached: Attached) {
-    let server = Arc::clone(server);
     let session = Arc::clone(&attached.session);
     let attachment = session.attachments();
     drop(attached);
     tracing::info!(jid = %session.jid, "connection lost, the session waits to be resumed");
+    let deadline = tokio::time::Instant::now() + server.config.limits.resume_timeout;
+    wait(server, &session, attachment, deadline);
+}
+
+/// Wait until the deadline for the client of a session that has lost its connection, which was the `attachment`th,
+/// then end the session. At shutdown it is left as it is, to be saved.
+pub fn wait(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    attachment: u64,
+    deadline: tokio::time::Instant,
+) {
+    let (server, session) = (Arc::clone(server), Arc::clone(session));
     tokio::spawn(async move {
+        if server.shutdown.is_requested() {
+            return;
+        }
         push::detached(&server, &session).await;
-        let deadline = tokio::time::Instant::now() + server.config.limits.resume_timeout;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => break,

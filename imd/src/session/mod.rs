@@ -6,6 +6,7 @@
 pub mod lifecycle;
 mod outbound;
 pub mod resumable;
+pub mod saved;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -170,6 +170,21 @@ impl Outbound {
         Ok(())
     }
 
+    /// How many stanzas the client has acknowledged, modulo 2^32.
+    #[must_use]
+    pub fn acked(&self) -> u32 {
+        self.queue().acked
+    }
+
+    /// Go on where a queue before the restart ended. All its stanzas may have been written.
+    pub fn restore(&self, acked: u32, stanzas: impl Iterator<Item = Arc<str>>) {
+        let mut queue = self.queue();
+        queue.managed = true;
+        queue.acked = acked;
+        queue.unacked = stanzas.collect();
+        queue.bytes = queue.unacked.iter().map(|xml| xml.len()).sum();
+    }
+
     /// How many written stanzas wait for an acknowledgement.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {

@@ -27,6 +27,16 @@ impl Resumable {
         self.lock().get(id).cloned()
     }
 
+    /// All of them, with their ids.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, Arc<Session>)> {
+        let sessions = self.lock();
+        sessions
+            .iter()
+            .map(|(id, session)| (id.clone(), Arc::clone(session)))
+            .collect()
+    }
+
     /// Forget a session that is over.
     pub fn leave(&self, id: &str) {
         self.lock().remove(id);

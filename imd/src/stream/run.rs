@@ -65,7 +65,10 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attach
     run.drain(server).await;
     let resumable = match &ended {
         Ended::Closed => true,
-        Ended::Error(error) => error.condition == StreamCondition::ConnectionTimeout,
+        Ended::Error(error) => matches!(
+            error.condition,
+            StreamCondition::ConnectionTimeout | StreamCondition::SystemShutdown
+        ),
         Ended::Finished => false,
     };
     let handed_over = run
@@ -73,11 +76,24 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attach
         .outbound
         .take_end()
         .is_some_and(|end| matches!(end, End::Resumed));
-    let farewell = goodbye(server, &mut run.transport, ended, true);
+    let stays = (resumable || handed_over)
+        && run
+            .session
+            .management()
+            .is_some_and(|m| m.resume_id.is_some());
+    let farewell = async {
+        match ended {
+            // XEP-0198 §5: a stream that is closed ends its session. This one goes on after the restart.
+            Ended::Error(error) if stays && error.condition == StreamCondition::SystemShutdown => {
+                run.transport.send(&error.to_element()).await
+            }
+            ended => goodbye(server, &mut run.transport, ended, true).await,
+        }
+    };
     // A peer that does not read its goodbye is not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
-    if resumable || handed_over {
-        lifecycle::lost(server, attached).await;
+    if stays {
+        lifecycle::detach(server, attached);
     } else {
         drop(attached);
         lifecycle::end(server, &run.session).await;

@@ -183,30 +183,43 @@ impl Client {
 
     async fn read(&mut self) -> Result<Incoming> {
         loop {
-            let element = match self.stream.next().await? {
-                Some(StreamEvent::Stanza(element)) => element,
-                Some(StreamEvent::Open(_)) => bail!("the server opened a second stream"),
-                Some(StreamEvent::Close) => return Ok(Incoming::StreamEnd),
-                None => return Ok(Incoming::Closed),
-            };
-            if let Some(management) = &mut self.management {
-                if element.is("r", ns::SM) {
-                    let ack =
-                        Element::new("a", ns::SM).with_attr("h", management.received.to_string());
-                    // As above: a lost connection is noticed by the next read.
-                    let _ = self.write(&ack).await;
-                    continue;
-                }
-                if element.is("a", ns::SM) {
-                    management.acknowledged(&element)?;
-                    continue;
-                }
-                if Kind::of(&element).is_some() {
-                    management.received = management.received.wrapping_add(1);
-                }
+            let event = self.event().await?;
+            if let Some(incoming) = self.take(event).await? {
+                return Ok(incoming);
             }
-            return Ok(Incoming::Element(element));
         }
+    }
+
+    /// Whatever comes next; absent at the end of the connection. May be dropped and called again. Each event has to
+    /// be given to [`Self::take`].
+    pub async fn event(&mut self) -> Result<Option<StreamEvent>> {
+        self.stream.next().await
+    }
+
+    /// Do with an event what stream management wants; what remains for the test.
+    pub async fn take(&mut self, event: Option<StreamEvent>) -> Result<Option<Incoming>> {
+        let element = match event {
+            Some(StreamEvent::Stanza(element)) => element,
+            Some(StreamEvent::Open(_)) => bail!("the server opened a second stream"),
+            Some(StreamEvent::Close) => return Ok(Some(Incoming::StreamEnd)),
+            None => return Ok(Some(Incoming::Closed)),
+        };
+        if let Some(management) = &mut self.management {
+            if element.is("r", ns::SM) {
+                let ack = Element::new("a", ns::SM).with_attr("h", management.received.to_string());
+                // A lost connection is noticed by the next read.
+                let _ = self.write(&ack).await;
+                return Ok(None);
+            }
+            if element.is("a", ns::SM) {
+                management.acknowledged(&element)?;
+                return Ok(None);
+            }
+            if Kind::of(&element).is_some() {
+                management.received = management.received.wrapping_add(1);
+            }
+        }
+        Ok(Some(Incoming::Element(element)))
     }
 
     /// How many stanzas the server has not acknowledged.
@@ -324,9 +337,15 @@ impl Client {
 
     /// Break the TCP connection without a word, as a lost network does. What is needed to resume stays.
     pub fn cut(self) -> Result<Broken> {
-        let (tcp, _) = self.stream.connection.get_ref();
+        let (broken, connection) = self.abandon();
+        let (tcp, _) = connection.get_ref();
         tcp.set_zero_linger()?;
-        Ok(Broken {
+        Ok(broken)
+    }
+
+    /// Leave the connection as it is, without the server noticing. It breaks when it is dropped.
+    pub fn abandon(self) -> (Broken, TlsStream<TcpStream>) {
+        let broken = Broken {
             jid: self.jid,
             management: self.management,
             queue: self
@@ -335,7 +354,8 @@ impl Client {
                 .filter(|i| matches!(i, Incoming::Element(_)))
                 .collect(),
             pings: self.pings,
-        })
+        };
+        (broken, self.stream.connection)
     }
 }
 

@@ -65,6 +65,7 @@ impl Broken {
                 for element in again {
                     // A connection that is gone again is noticed when it is read.
                     let _ = client.write(&element).await;
+                    let _ = client.write(&Element::new("r", ns::SM)).await;
                 }
                 Ok(client)
             }

@@ -15,6 +15,7 @@
 )]
 
 pub mod client;
+pub mod daemon;
 pub mod login;
 pub mod management;
 pub mod pattern;
@@ -22,8 +23,10 @@ pub mod sasl2;
 pub mod scram;
 pub mod server;
 mod stream;
+pub mod talk;
 
 pub use client::{Client, Incoming};
+pub use daemon::Daemon;
 pub use login::{Login, Mechanism, Refused, StreamManagement, Way};
 pub use management::Broken;
 pub use server::{Identity, TestServer};

@@ -12,6 +12,7 @@ use imd_store::{Account, AccountStore as _, Role, now_millis};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::daemon::Daemon;
 use super::{DOMAIN, password};
 
 /// Who a server is: its domain, and the certificate that proves it.
@@ -44,13 +45,19 @@ pub struct TestServer {
     domain: String,
     settings: String,
     certificate: rustls::pki_types::CertificateDer<'static>,
+    /// Whether it runs as a process of its own.
+    daemon: bool,
     running: Option<Running>,
 }
 
 struct Running {
-    shutdown: Shutdown,
-    task: JoinHandle<Result<()>>,
+    way: RunsAs,
     addresses: Vec<(SocketAddr, bool)>,
+}
+
+enum RunsAs {
+    Task(Shutdown, JoinHandle<Result<()>>),
+    Daemon(Daemon),
 }
 
 impl TestServer {
@@ -83,6 +90,7 @@ impl TestServer {
             domain: identity.domain,
             settings,
             certificate: identity.root,
+            daemon: false,
             running: None,
         })
     }
@@ -111,8 +119,30 @@ impl TestServer {
         imd::config::parse("settings", &self.settings).map_err(|problems| anyhow!("{problems}"))
     }
 
+    /// The same, to run as a process of its own, as on a box.
+    pub fn as_daemon(mut self) -> Self {
+        self.daemon = true;
+        self
+    }
+
     /// Start, or start again with the same data.
     pub async fn start_again(&mut self) -> Result<()> {
+        let running = if self.daemon {
+            let file = self.folder.path().join("imd.toml");
+            std::fs::write(&file, &self.settings)?;
+            let (daemon, addresses) = Daemon::start(&file, &[]).await?;
+            Running {
+                way: RunsAs::Daemon(daemon),
+                addresses,
+            }
+        } else {
+            self.start_task().await?
+        };
+        self.running = Some(running);
+        Ok(())
+    }
+
+    async fn start_task(&self) -> Result<Running> {
         let config = self.config()?;
         let shutdown = Shutdown::default();
         let (sender, ready) = oneshot::channel();
@@ -125,14 +155,10 @@ impl TestServer {
             .await
         });
         match ready.await {
-            Ok(addresses) => {
-                self.running = Some(Running {
-                    shutdown,
-                    task,
-                    addresses,
-                });
-                Ok(())
-            }
+            Ok(addresses) => Ok(Running {
+                way: RunsAs::Task(shutdown, task),
+                addresses,
+            }),
             Err(_) => match task.await? {
                 Ok(()) => Err(anyhow!("the server ended before it was ready")),
                 Err(error) => Err(error.context("the server does not start")),
@@ -142,11 +168,14 @@ impl TestServer {
 
     /// Stop in order, as SIGTERM does, and wait for the end.
     pub async fn stop(&mut self) -> Result<()> {
-        let Some(running) = self.running.take() else {
-            return Ok(());
-        };
-        running.shutdown.request();
-        running.task.await?
+        match self.running.take().map(|running| running.way) {
+            None => Ok(()),
+            Some(RunsAs::Task(shutdown, task)) => {
+                shutdown.request();
+                task.await?
+            }
+            Some(RunsAs::Daemon(daemon)) => daemon.stop().await,
+        }
     }
 
     /// Open the database beside the server, as the command line does.
@@ -205,8 +234,12 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
-            running.shutdown.request();
+        if let Some(Running {
+            way: RunsAs::Task(shutdown, _),
+            ..
+        }) = &self.running
+        {
+            shutdown.request();
         }
     }
 }
