@@ -350,3 +350,24 @@ fn a_picture_is_one_in_vcard_and_nodes() -> Result<()> {
 fn a_channel_has_followers() -> Result<()> {
     pep("a_channel_has_followers")
 }
+
+#[test]
+fn a_file_is_uploaded_and_fetched_by_a_contact() -> Result<()> {
+    if !asked_for("clients") {
+        return Ok(());
+    }
+    let lab = Lab::new("clients", "a_file_is_uploaded_and_fetched_by_a_contact")?;
+    let imd = server_with_two_accounts(&lab)?;
+    let mut settings = passwords();
+    settings["https"] = json!(imd.https);
+    converse(
+        &lab,
+        "uploads.py",
+        "a_file_is_shared",
+        &imd.server,
+        &settings,
+    )?;
+    drop(imd);
+    lab.passed();
+    Ok(())
+}

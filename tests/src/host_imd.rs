@@ -22,6 +22,8 @@ pub const DOMAIN: &str = "perch.test";
 pub struct HostImd {
     /// Where clients find it.
     pub server: Server,
+    /// The port for HTTPS, on loopback.
+    pub https: u16,
     program: PathBuf,
     config: PathBuf,
     log: PathBuf,
@@ -45,10 +47,10 @@ impl HostImd {
     /// As [`HostImd::start`].
     pub fn start_with(lab: &Lab, more: &str) -> Result<Self> {
         let program = program()?;
-        let (starttls, direct_tls) = (free_port()?.1, free_port()?.1);
+        let (starttls, direct_tls, https) = (free_port()?.1, free_port()?.1, free_port()?.1);
         let ca = make_certificates(&lab.work)?;
         let config = lab.work.join("imd.toml");
-        let settings = configuration(&lab.work, starttls, direct_tls) + more;
+        let settings = configuration(&lab.work, starttls, direct_tls, https) + more;
         fs::write(&config, settings).context("write imd.toml")?;
         let server = Server {
             domain: DOMAIN.to_owned(),
@@ -60,6 +62,7 @@ impl HostImd {
         let daemon = spawn(&program, &config, &log)?;
         let mut imd = Self {
             server,
+            https,
             program,
             config,
             log,
@@ -134,7 +137,7 @@ impl HostImd {
     }
 
     fn wait_listening(&mut self) -> Result<()> {
-        for port in [self.server.starttls, self.server.direct_tls] {
+        for port in [self.server.starttls, self.server.direct_tls, self.https] {
             wait_until(
                 Duration::from_secs(60),
                 &format!("imd to listen on {port}"),
@@ -189,7 +192,7 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child> {
         .with_context(|| format!("start {}", program.display()))
 }
 
-fn configuration(folder: &Path, starttls: u16, direct_tls: u16) -> String {
+fn configuration(folder: &Path, starttls: u16, direct_tls: u16, https: u16) -> String {
     let folder = folder.display();
     format!(
         "domain = \"{DOMAIN}\"\n\
@@ -199,7 +202,8 @@ fn configuration(folder: &Path, starttls: u16, direct_tls: u16) -> String {
          key = \"{folder}/server.key\"\n\
          [listen]\n\
          starttls = [\"127.0.0.1:{starttls}\"]\n\
-         direct_tls = [\"127.0.0.1:{direct_tls}\"]\n"
+         direct_tls = [\"127.0.0.1:{direct_tls}\"]\n\
+         https = [\"127.0.0.1:{https}\"]\n"
     )
 }
 
