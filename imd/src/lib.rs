@@ -3,7 +3,8 @@
 //! A stanza's way, in one direction: [`listen`] accepts a connection; [`stream`] frames it, negotiates and
 //! authenticates ([`sasl`]); [`session`] is the logged-in client, its `from` stamped once; [`route`] decides who
 //! gets a stanza; [`feature`] answers and keeps what the protocol's extensions ask for; the store
-//! (`imd-store`) puts it on the disk. What comes by HTTP ([`web`]) ends in the same streams. Everything shared is in [`server::Server`]; settings in [`config`].
+//! (`imd-store`) puts it on the disk. What comes by HTTP ([`web`]) ends in the same streams, and what people change
+//! about accounts, from wherever, in [`admin`]. Everything shared is in [`server::Server`]; settings in [`config`].
 //!
 //! A stanza is acknowledged (XEP-0198) only when its commit has been synced. Every queue is bounded.
 
