@@ -13,6 +13,8 @@ use tokio::process::{Child, Command};
 
 use super::client::within;
 
+const IMD: &str = env!("CARGO_BIN_EXE_imd");
+
 /// A running `imd serve`. Dropped, it is killed.
 pub struct Daemon {
     child: Child,
@@ -20,18 +22,21 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Start it with a settings file and `more` variables in its environment; where clients can connect, and whether
-    /// by direct TLS.
+    /// Start it with a settings file, by `wrapper` where that is not empty, with `more` variables in its environment;
+    /// where clients can connect, and whether by direct TLS.
     ///
     /// The error has its log when it ends before it is ready.
     pub async fn start(
         settings: &Path,
-        more: &[(&str, &str)],
+        wrapper: &[String],
+        more: &[(String, String)],
     ) -> Result<(Self, Vec<(SocketAddr, bool)>)> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_imd"))
+        let mut words = wrapper.iter().map(String::as_str).chain([IMD]);
+        let mut child = Command::new(words.next().unwrap_or(IMD))
+            .args(words)
             .args(["serve", "--config"])
             .arg(settings)
-            .envs(more.iter().copied())
+            .envs(more.iter().map(|(name, value)| (name, value)))
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .env("IMD_LOG", "info")
@@ -80,9 +85,13 @@ impl Daemon {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("imd has ended already")
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.child.id().context("imd has ended already")?;
-        Ok(kill(Pid::from_raw(i32::try_from(id)?), signal)?)
+        Ok(kill(Pid::from_raw(i32::try_from(self.id()?)?), signal)?)
     }
 
     /// Stop it by SIGTERM and wait for its end.

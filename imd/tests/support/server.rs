@@ -47,6 +47,9 @@ pub struct TestServer {
     certificate: rustls::pki_types::CertificateDer<'static>,
     /// Whether it runs as a process of its own.
     daemon: bool,
+    /// A command that runs the daemon, and variables for it.
+    wrapper: Vec<String>,
+    environment: Vec<(String, String)>,
     running: Option<Running>,
 }
 
@@ -91,6 +94,8 @@ impl TestServer {
             settings,
             certificate: identity.root,
             daemon: false,
+            wrapper: Vec::new(),
+            environment: Vec::new(),
             running: None,
         })
     }
@@ -125,12 +130,31 @@ impl TestServer {
         self
     }
 
+    /// Run the daemon by another command, which gets it as its arguments.
+    pub fn wrapper(&mut self, command: Vec<String>) {
+        self.wrapper = command;
+    }
+
+    /// Give the daemon a variable.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The process, while it runs as one.
+    pub fn daemon(&self) -> Option<&Daemon> {
+        match self.running.as_ref().map(|r| &r.way) {
+            Some(RunsAs::Daemon(daemon)) => Some(daemon),
+            _ => None,
+        }
+    }
+
     /// Start, or start again with the same data.
     pub async fn start_again(&mut self) -> Result<()> {
         let running = if self.daemon {
             let file = self.folder.path().join("imd.toml");
             std::fs::write(&file, &self.settings)?;
-            let (daemon, addresses) = Daemon::start(&file, &[]).await?;
+            let (daemon, addresses) =
+                Daemon::start(&file, &self.wrapper, &self.environment).await?;
             Running {
                 way: RunsAs::Daemon(daemon),
                 addresses,
