@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import random
 
 import slixmpp
 from perch_client import DEADLINE, Client, Refused, become_contacts, check, main, subscription, within
@@ -138,29 +139,38 @@ async def the_archive_pages_in_order(settings):
 
 
 async def a_resumed_session_loses_and_doubles_nothing(settings):
-    anna, ben = await two_contacts(settings, stream_management=True, resource="phone")
-    wanted, sent = [], []
+    """Both talk; at each cut one of them, by chance, loses its connection, and both may say something meanwhile."""
+    anna, ben = (person(settings, name, stream_management=True, resource="phone") for name in ("anna", "ben"))
+    await anna.log_in()
+    await ben.log_in()
+    await become_contacts(anna, ben)
+    dice = random.Random(settings["cuts"])
+    said = {anna: [], ben: []}
+
+    def speak(one, other, what):
+        for number in range(dice.randrange(3)):
+            body = f"{what}, {number}"
+            one.say(other.boundjid, body)
+            said[one].append(body)
+
     for cut in range(settings["cuts"]):
-        ben.say(anna.boundjid, f"before cut {cut}")
-        wanted.append(f"before cut {cut}")
+        loser, other = dice.sample((anna, ben), 2)
+        speak(loser, other, f"from the loser before cut {cut}")
+        speak(other, loser, f"before cut {cut}")
         gone = asyncio.get_running_loop().create_future()
-        anna.add_event_handler("disconnected", lambda _, gone=gone: gone.done() or gone.set_result(None), disposable=True)
-        anna.cut()
+        loser.add_event_handler("disconnected", lambda _, gone=gone: gone.done() or gone.set_result(None), disposable=True)
+        loser.cut()
         await within(gone, "the connection to be cut")
-        ben.say(anna.boundjid, f"while cut {cut}")
-        wanted.append(f"while cut {cut}")
-        how = await anna.log_in()
+        speak(other, loser, f"while cut {cut}")
+        how = await loser.log_in()
         check(how == "resumed", f"after cut {cut} the session was {how}, not resumed")
-        anna.say(ben.boundjid, f"after cut {cut}")
-        sent.append(f"after cut {cut}")
-    for body in wanted:
-        await anna.expect_message(body)
-    for body in sent:
-        await ben.expect_message(body)
-    await anna.expect_no_message()
-    await ben.expect_no_message()
+        speak(loser, other, f"after cut {cut}")
+    for one, other in ((anna, ben), (ben, anna)):
+        for body in said[other]:
+            await one.expect_message(body)
+        await one.expect_no_message()
     found = [body for _, sender, body in await anna.archive(with_jid=ben.boundjid.bare)]
-    check(sorted(found) == sorted(wanted + sent), f"the archive has {found}")
+    check(sorted(found) == sorted(said[anna] + said[ben]), f"the archive has {found}")
     await anna.log_out()
     await ben.log_out()
 

@@ -107,7 +107,7 @@ fn the_archive_pages_in_order() -> Result<()> {
 fn a_resumed_session_loses_and_doubles_nothing() -> Result<()> {
     conversation(
         "a_resumed_session_loses_and_doubles_nothing",
-        &json!({ "cuts": 20 }),
+        &json!({ "cuts": 200 }),
     )
 }
 
