@@ -150,6 +150,7 @@ fn split(room: &Room, nick: &str, [anonymous, with_address]: [Arc<str>; 2]) -> V
                 xml,
                 to,
                 complete: false,
+                wakes: false,
             });
         }
     }

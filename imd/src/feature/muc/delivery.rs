@@ -14,6 +14,8 @@ pub struct Delivery {
     pub to: Vec<Jid>,
     /// Whether the stanza has its `to` already, which only one for one has.
     pub complete: bool,
+    /// Whether clients that sleep are to be woken for it (XEP-0357).
+    pub wakes: bool,
 }
 
 impl Delivery {
@@ -25,6 +27,7 @@ impl Delivery {
             xml: element.to_xml_in(ns::CLIENT).into(),
             to,
             complete: false,
+            wakes: false,
         }
     }
 
@@ -41,6 +44,7 @@ impl Delivery {
             xml,
             to: vec![to.clone()],
             complete: false,
+            wakes: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imd_proto::{Condition, Element, Jid, Stanza, StanzaError, ns};
+use imd_proto::{Condition, Element, Jid, MessageType, Stanza, StanzaError, ns};
 use imd_store::{ArchiveEntry, ArchiveId, UnixMillis};
 
 use super::delivery::{Delivery, Effects};
@@ -11,7 +11,7 @@ use super::join::has_voice;
 use super::names;
 use super::role::Role;
 use super::room::{Occupant, Room, Subject, occupant_id_element};
-use crate::feature::archive;
+use crate::feature::{archive, push};
 
 /// When something is said, and under which id it is archived.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,7 @@ pub fn broadcast(
     moment: Moment,
 ) -> Effects {
     let kept = history::is_shown_later(&element);
+    let wakes = push::is_worth_it(&element, MessageType::Chat);
     let archived = moment.archiving && room.settings.archive && is_archived(&element);
     let entry = archived.then(|| entry(room, &element, sender, moment));
     if archived {
@@ -117,6 +118,7 @@ pub fn broadcast(
             xml,
             to: room.everybody(),
             complete: false,
+            wakes,
         }],
     }
 }

@@ -11,6 +11,7 @@ use super::announce::Notice;
 use super::delivery::{Delivery, Effects};
 use super::join;
 use super::registry::Handle;
+use crate::feature::push;
 use crate::route;
 use crate::server::Server;
 
@@ -133,11 +134,12 @@ async fn drain(server: Arc<Server>, handle: Arc<Handle>) {
         if outcome.is_ok() {
             let mut ghosts = Vec::new();
             for delivery in &batch.deliveries {
-                deliver(&server, delivery, &mut ghosts).await;
+                let mut missed = Missed::default();
+                deliver(&server, delivery, &mut missed).await;
+                wake(&server, delivery, missed.asleep);
+                ghosts.extend(missed.ghosts);
             }
-            if !ghosts.is_empty() {
-                bury(&server, &handle, ghosts);
-            }
+            bury(&server, &handle, ghosts);
         } else if let Some(id) = batch.id
             && let Some(room) = handle.state.lock().await.as_mut()
         {
@@ -166,37 +168,66 @@ fn deliver_here(
             .take_while(|to| left.is_empty() && is_client_here(server, to))
             .count();
         let elsewhere = delivery.to.split_off(here);
+        let mut missed = Missed::default();
         for to in &delivery.to {
-            deliver_to_client(server, &delivery, to, &mut ghosts);
+            deliver_to_client(server, &delivery, to, &mut missed);
         }
+        wake(server, &delivery, missed.asleep);
+        ghosts.extend(missed.ghosts);
         if !elsewhere.is_empty() {
             delivery.to = elsewhere;
             left.push(delivery);
         }
     }
-    if !ghosts.is_empty() {
-        bury(server, handle, ghosts);
-    }
+    bury(server, handle, ghosts);
     left
+}
+
+/// Clients of this server that a delivery did not reach, or not their people.
+#[derive(Default)]
+struct Missed {
+    /// Not there any more.
+    ghosts: Vec<Jid>,
+    /// Nobody looks at them.
+    asleep: Vec<Arc<str>>,
 }
 
 fn is_client_here(server: &Server, jid: &Jid) -> bool {
     server.is_local_account(jid) && !jid.is_bare()
 }
 
-fn deliver_to_client(server: &Server, delivery: &Delivery, to: &Jid, ghosts: &mut Vec<Jid>) {
-    match server.directory.session(to) {
-        Some(session) => session.send_xml(delivery.addressed(to)),
-        None => ghosts.push(to.clone()),
+fn deliver_to_client(server: &Server, delivery: &Delivery, to: &Jid, missed: &mut Missed) {
+    let Some(session) = server.directory.session(to) else {
+        return missed.ghosts.push(to.clone());
+    };
+    session.send_xml(delivery.addressed(to));
+    if delivery.wakes && push::sleeps(Some(&session)) {
+        missed.asleep.push(Arc::clone(&session.user));
     }
 }
 
-/// Deliver to all recipients. Clients of this server that are not there any more are added to `ghosts`.
-async fn deliver(server: &Arc<Server>, delivery: &Delivery, ghosts: &mut Vec<Jid>) {
+/// Wake the clients of people who sleep (XEP-0357), beside the room's order.
+fn wake(server: &Arc<Server>, delivery: &Delivery, mut asleep: Vec<Arc<str>>) {
+    if asleep.is_empty() {
+        return;
+    }
+    asleep.dedup();
+    let (server, xml) = (Arc::clone(server), Arc::clone(&delivery.xml));
+    tokio::spawn(async move {
+        if let Some(message) = route::read_client_xml(&xml) {
+            for user in asleep {
+                push::room_message(&server, &user, &message).await;
+            }
+        }
+    });
+}
+
+/// Deliver to all recipients.
+async fn deliver(server: &Arc<Server>, delivery: &Delivery, missed: &mut Missed) {
     let mut parsed = None;
     for to in &delivery.to {
         if is_client_here(server, to) {
-            deliver_to_client(server, delivery, to, ghosts);
+            deliver_to_client(server, delivery, to, missed);
             continue;
         }
         // Elsewhere, and to accounts: by the way of all stanzas.
@@ -214,6 +245,9 @@ async fn deliver(server: &Arc<Server>, delivery: &Delivery, ghosts: &mut Vec<Jid
 
 /// Take clients that have gone without a word out of the room.
 fn bury(server: &Arc<Server>, handle: &Arc<Handle>, ghosts: Vec<Jid>) {
+    if ghosts.is_empty() {
+        return;
+    }
     let (server, handle) = (Arc::clone(server), Arc::clone(handle));
     tokio::spawn(async move {
         let mut slot = handle.state.lock().await;

@@ -140,7 +140,7 @@ pub fn is_worth_it(message: &Element, kind: MessageType) -> bool {
 }
 
 /// Whether a client has to be woken: it has no session, or one that is asleep or has lost its connection.
-fn sleeps(session: Option<&Arc<Session>>) -> bool {
+pub fn sleeps(session: Option<&Arc<Session>>) -> bool {
     session.is_none_or(|s| !s.is_connected() || s.state().inactive)
 }
 
@@ -149,6 +149,11 @@ pub async fn message(server: &Arc<Server>, user: &str, stanza: &Stanza) {
     if is_worth_it(&stanza.element, stanza.message_type()) {
         wake(server, user, &stanza.element).await;
     }
+}
+
+/// A room's message, worth it by [`is_worth_it`] were it a chat, has been delivered to a client that [`sleeps`].
+pub async fn room_message(server: &Arc<Server>, user: &str, message: &Element) {
+    wake(server, user, message).await;
 }
 
 /// A session has lost its connection with stanzas on the way: one of them may have been worth a notification.

@@ -1,6 +1,6 @@
 //! Messages to a room and to its occupants.
 
-use imd_proto::{Condition, Jid, Stanza, StanzaError};
+use imd_proto::{Condition, Jid, MessageType, Stanza, StanzaError};
 
 use super::{Outcome, Turn};
 use crate::feature::muc::admin::{self, Change, What};
@@ -10,7 +10,7 @@ use crate::feature::muc::invite::{self, Asked};
 use crate::feature::muc::message::{self, Private, is_subject};
 use crate::feature::muc::role::Role;
 use crate::feature::muc::{join, moderation};
-use crate::feature::{archive, store_error};
+use crate::feature::{archive, archive_prefs, push, store_error};
 use crate::route;
 
 impl Turn<'_> {
@@ -20,7 +20,7 @@ impl Turn<'_> {
         }
         if let Some(nick) = to.resource() {
             let private = message::private(self.room()?, stanza, nick)?;
-            return Ok(self.private(private));
+            return Ok(self.private(private).await);
         }
         if stanza.type_attr() == Some("groupchat") {
             return self.groupchat(stanza).await;
@@ -29,7 +29,7 @@ impl Turn<'_> {
     }
 
     /// A private message is in the archive of its receiver, as every other one; the sender's own is kept on its way here.
-    fn private(&self, private: Private) -> Effects {
+    async fn private(&self, private: Private) -> Effects {
         let Private {
             mut element,
             clients,
@@ -44,13 +44,21 @@ impl Turn<'_> {
             && let Ok(stanza) = Stanza::stamp(imd_proto::Kind::Message, element.clone(), from)
         {
             let now = imd_store::now_millis();
-            let entry = archive::entry(self.server, user, &stanza, &stanza.from, now);
+            let wanted = archive_prefs::wants(self.server, user, &stanza.from).await;
+            let entry = wanted
+                .then(|| archive::entry(self.server, user, &stanza, &stanza.from, now))
+                .flatten();
             archive::mark(&mut element, &receiver, entry.as_ref().map(|e| e.id));
             archived.extend(entry);
         }
+        let wakes = push::is_worth_it(&element, MessageType::Chat);
+        let delivery = Delivery {
+            wakes,
+            ..Delivery::new(element, clients)
+        };
         Effects {
             archive: archived,
-            deliveries: vec![Delivery::new(element, clients)],
+            deliveries: vec![delivery],
         }
     }
 
