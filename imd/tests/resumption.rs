@@ -74,7 +74,7 @@ async fn two_hundred_cuts_lose_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarts_of_the_daemon_lose_and_double_nothing() {
-    let server = TestServer::prepare("").unwrap().as_daemon();
+    let server = TestServer::prepare("").unwrap().into_daemon();
     let server = Arc::new(RwLock::new(server));
     server.write().await.start_again().await.unwrap();
     let talks = talk(&server, 400, 5).await;

@@ -75,7 +75,7 @@ async fn a_clock_that_jumps_changes_neither_order_nor_sessions() {
     let offset = server.folder().join("offset");
     let jump = |days: i64| std::fs::write(&offset, (days * DAY).to_string()).unwrap();
     jump(0);
-    let mut server = server.as_daemon();
+    let mut server = server.into_daemon();
     server.environment("LD_PRELOAD", library.to_str().unwrap());
     server.environment("CLOCK_OFFSET", offset.to_str().unwrap());
     server.start_again().await.unwrap();
@@ -167,7 +167,7 @@ fn beside(daemon: &Daemon, command: &[&str], input: &str) {
 async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     let mut server = TestServer::prepare("[archive]\nsearch = false")
         .unwrap()
-        .as_daemon();
+        .into_daemon();
     let data = server.folder().join("data");
     std::fs::create_dir_all(&data).unwrap();
     let mount = "mount -t tmpfs -o size=3m tmpfs \"$0\"";
@@ -240,7 +240,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_file_system_is_refused_by_name() {
-    let mut server = TestServer::prepare("").unwrap().as_daemon();
+    let mut server = TestServer::prepare("").unwrap().into_daemon();
     server.start_again().await.unwrap();
     server.stop().await.unwrap();
     let data = server.folder().join("data");
@@ -257,7 +257,7 @@ async fn a_read_only_file_system_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_database_is_refused_by_name_and_with_the_way_to_restore() {
-    let mut server = TestServer::prepare("").unwrap().as_daemon();
+    let mut server = TestServer::prepare("").unwrap().into_daemon();
     server.start_again().await.unwrap();
     server.account("alice", Role::Member).await.unwrap();
     server.stop().await.unwrap();

@@ -125,7 +125,7 @@ impl TestServer {
     }
 
     /// The same, to run as a process of its own, as on a box.
-    pub fn as_daemon(mut self) -> Self {
+    pub fn into_daemon(mut self) -> Self {
         self.daemon = true;
         self
     }
