@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imd_proto::{Condition, Jid, StanzaError};
-use imd_store::{Node, PublishLimits};
+use imd_store::{Node, PublishLimits, Role};
 
 use super::access::{Affiliation, Viewer};
 use super::node::{AccessModel, Bounds, NodeConfig, PublishModel};
@@ -114,6 +114,25 @@ impl<'a> Host<'a> {
             jid.same_bare(&self.jid)
         } else {
             self.server.is_local_account(jid)
+        }
+    }
+
+    /// A guest or a child makes no channels, and publishes only where it has been given a part.
+    ///
+    /// # Errors
+    /// `not-allowed` for limited accounts; what the store says when it fails.
+    pub async fn may_meet_strangers(&self, jid: &Jid) -> Result<(), StanzaError> {
+        let local = jid.local().filter(|_| self.server.is_local_account(jid));
+        let (None, Some(user)) = (&self.user, local) else {
+            return Ok(());
+        };
+        let account = self.server.store.account(user).await;
+        match account.map_err(|e| store_error(&e))?.map(|a| a.role) {
+            Some(Role::Limited) => Err(StanzaError::with_text(
+                Condition::NotAllowed,
+                "this account publishes only in channels that it has been given a part in",
+            )),
+            _ => Ok(()),
         }
     }
 

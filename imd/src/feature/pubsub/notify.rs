@@ -16,6 +16,8 @@ use crate::server::Server;
 pub enum Event<'e> {
     /// An item was published.
     Published(&'e str, Option<&'e Element>),
+    /// Something was published that has no item.
+    Announced,
     /// An item was retracted.
     Retracted(&'e str),
     /// All items were removed.
@@ -40,6 +42,7 @@ pub fn event_element(node: &Found, event: Event<'_>) -> Element {
             }
             named("items").with_child(item)
         }
+        Event::Announced => named("items"),
         Event::Retracted(id) => {
             named("items").with_child(Element::new("retract", ns::PUBSUB_EVENT).with_attr("id", id))
         }
@@ -79,8 +82,7 @@ pub fn last_item(
 /// Tell everybody of an event who wants to know and may. Failures of the store are in the log: what was done stays done.
 pub async fn send(host: &Host<'_>, node: &Found, event: Event<'_>) {
     let wanted = match event {
-        Event::Published(..) | Event::Purged => true,
-        Event::Retracted(_) => true,
+        Event::Published(..) | Event::Announced | Event::Retracted(_) | Event::Purged => true,
         Event::Deleted => node.config.notify_delete,
         Event::Configured(_) => node.config.notify_config,
     };

@@ -20,6 +20,7 @@ pub(super) async fn create(
     if !host.may_create(from) {
         return Err(Condition::Forbidden.into());
     }
+    host.may_meet_strangers(from).await?;
     let named = create.attr("node").filter(|name| !name.is_empty());
     let name = match named {
         Some(name) if name.len() > NAME_BYTES => {

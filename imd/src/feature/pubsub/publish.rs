@@ -4,7 +4,7 @@ use imd_proto::form::Form;
 use imd_proto::{Condition, Element, ErrorType, Jid, StanzaError, ns};
 use imd_store::{Item, Node, now_millis};
 
-use super::access::{may_publish, may_retract, refuse};
+use super::access::{Affiliation, may_publish, may_retract, refuse};
 use super::host::{Found, Host};
 use super::node::NodeConfig;
 use super::notify::{self, Event};
@@ -29,10 +29,18 @@ pub(super) async fn publish(
     if create.is_none() {
         let viewer = host.viewer(&node, from).await?;
         may_publish(&node.config, &viewer)?;
+        if viewer.affiliation == Affiliation::None {
+            host.may_meet_strangers(from).await?;
+        }
     }
+    // §4.3: a node that neither keeps nor delivers anything only announces that something has happened.
+    let only_announces = !node.config.persist_items && !node.config.deliver_payloads;
     let mut items = publish.children().filter(|c| c.is("item", ns::PUBSUB));
-    let Some(item) = items.next() else {
-        return Err(refuse(Condition::BadRequest, "item-required"));
+    let item = match (items.next(), only_announces) {
+        (None, true) => return announce(host, &node, create).await,
+        (None, false) => return Err(refuse(Condition::BadRequest, "item-required")),
+        (Some(_), true) => return Err(refuse(Condition::BadRequest, "item-forbidden")),
+        (Some(item), false) => item,
     };
     if items.next().is_some() {
         return Err(StanzaError::with_text(
@@ -59,6 +67,16 @@ pub(super) async fn publish(
     Ok(Reply::With(
         Element::new("pubsub", ns::PUBSUB).with_child(published),
     ))
+}
+
+/// Publish without an item.
+async fn announce(host: &Host<'_>, node: &Found, create: Option<Node>) -> Answer {
+    if let Some(create) = create {
+        let created = host.server.store.create_node(create, host.max_nodes());
+        created.await.map_err(|e| store_error(&e))?;
+    }
+    notify::send(host, node, Event::Announced).await;
+    Ok(Reply::Empty)
 }
 
 /// The node to publish to; with the node to create where there is none (XEP-0060 §7.1.4, §7.1.5).
@@ -108,7 +126,7 @@ fn payload<'e>(node: &Found, item: &'e Element) -> Result<Option<&'e Element>, S
     if children.next().is_some() {
         return Err(refuse(Condition::BadRequest, "invalid-payload"));
     }
-    if payload.is_none() && node.config.persist_items && node.config.deliver_payloads {
+    if payload.is_none() && node.config.deliver_payloads {
         return Err(refuse(Condition::BadRequest, "payload-required"));
     }
     Ok(payload)
