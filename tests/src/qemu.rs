@@ -89,7 +89,9 @@ pub fn command(
     logs: &Path,
     monitor: &Path,
 ) -> Result<Command> {
-    let mut qemu = Command::new("qemu-system-aarch64");
+    // A test that is itself killed must not leave a machine behind.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
     qemu.args([
         "-display",
         "none",
