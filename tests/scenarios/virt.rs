@@ -63,7 +63,7 @@ fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
     let kernel = wait_until(vm.boot_deadline(), "the kernel to start", || {
         Ok(vm
             .serial()
-            .contains("Linux version")
+            .contains("Starting kernel")
             .then(|| begun.elapsed()))
     })?;
     vm.wait_ready()?;

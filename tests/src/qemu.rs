@@ -121,7 +121,7 @@ pub fn command(
             qemu.args(["-M", "raspi4b", "-m", "2G"]);
             qemu.arg("-kernel").arg(kernel).arg("-dtb").arg(tree);
             qemu.arg("-drive").arg(format!("if=sd,{disk}"));
-            qemu.args(["-device", "usb-net,netdev=n0"]);
+            qemu.args(["-device", "usb-net,netdev=n0,port=1"]);
         }
     }
     for number in 0..2 {
