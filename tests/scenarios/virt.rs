@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use perch_tests::box_settings::{ANNA, BEN, perch_toml};
 use perch_tests::card::Card;
-use perch_tests::clients::{Server, converse};
+use perch_tests::chat::{meet_and_meet_again_after_a_reset, server_on};
+use perch_tests::clients::converse;
 use perch_tests::guest;
 use perch_tests::lab::{Lab, asked_for};
 use perch_tests::qemu::Board;
@@ -43,6 +44,22 @@ fn the_same_image_boots_on_virt() -> Result<()> {
         guest::assert_idle_imd_is_small(&vm)?
     ));
     vm.power_off()?;
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+fn a_chat_is_found_again_after_a_reset() -> Result<()> {
+    if !asked_for("virt") {
+        return Ok(());
+    }
+    let lab = Lab::new("virt", "chat")?;
+    let key = SshKey::new(&lab)?;
+    let card = flashed(&lab, &key)?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    meet_and_meet_again_after_a_reset(&lab, &mut vm, &card)?;
+    vm.passed();
     lab.passed();
     Ok(())
 }
@@ -253,16 +270,4 @@ fn without_a_perch_toml_ssh_is_off_and_the_server_runs() -> Result<()> {
     vm.passed();
     lab.passed();
     Ok(())
-}
-
-/// Where the clients connect; the authority is read from the card.
-fn server_on(vm: &Vm, card: &Card, lab: &Lab) -> Result<Server> {
-    let ca = lab.work.join("perch-ca.crt");
-    fs::write(&ca, card.read("perch-ca.crt")?).context("keep perch-ca.crt")?;
-    Ok(Server {
-        domain: guest::domain(vm)?,
-        starttls: vm.ports.starttls,
-        direct_tls: vm.ports.direct_tls,
-        ca,
-    })
 }
