@@ -49,7 +49,8 @@ class Client(slixmpp.ClientXMPP):
     @property
     def address(self):
         """Where this client connects."""
-        return "127.0.0.1", self.settings["direct_tls" if self.direct else "starttls"]
+        port = self.settings["direct_tls" if self.direct else "starttls"]
+        return self.settings.get("address", "127.0.0.1"), port
 
     async def log_in(self, *, presence=True):
         """Returns when the session is bound; the roster is fetched and presence sent unless told otherwise."""

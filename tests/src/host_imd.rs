@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::authority::Authority;
 use crate::clients::Server;
 use crate::command::output_with_input;
 use crate::lab::{Lab, repository};
@@ -46,17 +47,27 @@ impl HostImd {
     ///
     /// As [`HostImd::start`].
     pub fn start_with(lab: &Lab, more: &str) -> Result<Self> {
+        Self::start_as(lab, &Authority::new(&lab.work, "ca")?, DOMAIN, more)
+    }
+
+    /// The same with a certificate of the given authority for another domain.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostImd::start`].
+    pub fn start_as(lab: &Lab, authority: &Authority, domain: &str, more: &str) -> Result<Self> {
         let program = program()?;
         let (starttls, direct_tls, https) = (free_port()?.1, free_port()?.1, free_port()?.1);
-        let ca = make_certificates(&lab.work)?;
+        fs::create_dir_all(lab.work.join("data")).context("make the data folder")?;
+        authority.certificate(&lab.work, "server", domain)?;
         let config = lab.work.join("imd.toml");
-        let settings = configuration(&lab.work, starttls, direct_tls, https) + more;
+        let settings = configuration(&lab.work, domain, starttls, direct_tls, https) + more;
         fs::write(&config, settings).context("write imd.toml")?;
         let server = Server {
-            domain: DOMAIN.to_owned(),
+            domain: domain.to_owned(),
             starttls,
             direct_tls,
-            ca,
+            ca: authority.file.clone(),
         };
         let log = lab.logs.join("imd.log");
         let daemon = spawn(&program, &config, &log)?;
@@ -192,10 +203,16 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child> {
         .with_context(|| format!("start {}", program.display()))
 }
 
-fn configuration(folder: &Path, starttls: u16, direct_tls: u16, https: u16) -> String {
+fn configuration(
+    folder: &Path,
+    domain: &str,
+    starttls: u16,
+    direct_tls: u16,
+    https: u16,
+) -> String {
     let folder = folder.display();
     format!(
-        "domain = \"{DOMAIN}\"\n\
+        "domain = \"{domain}\"\n\
          data_dir = \"{folder}/data\"\n\
          [tls]\n\
          certificate = \"{folder}/server.crt\"\n\
@@ -205,42 +222,4 @@ fn configuration(folder: &Path, starttls: u16, direct_tls: u16, https: u16) -> S
          direct_tls = [\"127.0.0.1:{direct_tls}\"]\n\
          https = [\"127.0.0.1:{https}\"]\n"
     )
-}
-
-/// A certificate authority and a certificate for [`DOMAIN`] signed by it; returns the authority's file.
-fn make_certificates(folder: &Path) -> Result<PathBuf> {
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-        KeyUsagePurpose,
-    };
-    let mut authority = CertificateParams::new(Vec::new()).context("describe the authority")?;
-    // Names that differ: a certificate whose issuer has its own name counts as self-signed.
-    authority.distinguished_name = rcgen::DistinguishedName::new();
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "Test authority");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let authority_key = KeyPair::generate().context("make the authority's key")?;
-    let issuer =
-        CertifiedIssuer::self_signed(authority, authority_key).context("sign the authority")?;
-    let key = KeyPair::generate().context("make the server's key")?;
-    let mut server =
-        CertificateParams::new(vec![DOMAIN.to_owned()]).context("describe the server")?;
-    server.distinguished_name = rcgen::DistinguishedName::new();
-    server.distinguished_name.push(DnType::CommonName, DOMAIN);
-    server.use_authority_key_identifier_extension = true;
-    let certificate = server
-        .signed_by(&key, &issuer)
-        .context("sign the server's certificate")?;
-    let ca = folder.join("ca.crt");
-    fs::create_dir_all(folder.join("data")).context("make the data folder")?;
-    fs::write(&ca, issuer.pem()).context("write ca.crt")?;
-    fs::write(
-        folder.join("server.crt"),
-        format!("{}{}", certificate.pem(), issuer.pem()),
-    )
-    .context("write server.crt")?;
-    fs::write(folder.join("server.key"), key.serialize_pem()).context("write server.key")?;
-    Ok(ca)
 }

@@ -7,6 +7,8 @@
 //! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
 //! - [`guest`], [`tuning`]: what the scenarios ask a booted box.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
+//! - [`peers`], with [`dns`]: other servers from Debian's packages, and the names by which they find `imd`.
+//! - [`authority`] gives certificates to servers under test.
 //! - [`clients`]: slixmpp from PyPI, driven by the scripts in `tests/clients/`.
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
@@ -14,15 +16,18 @@
 //! The tests are in `tests/scenarios/` and run when `ci/test` asks for them ([`lab::asked_for`]); a plain
 //! `cargo test` skips them and says so.
 
+pub mod authority;
 pub mod box_settings;
 pub mod card;
 pub mod card_journal;
 pub mod chat;
 pub mod clients;
 pub mod command;
+pub mod dns;
 pub mod guest;
 pub mod host_imd;
 pub mod lab;
+pub mod peers;
 pub mod qemu;
 pub mod qmp;
 pub mod tuning;

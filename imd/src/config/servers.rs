@@ -1,6 +1,7 @@
 //! Settings of external components and of federation with other servers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct FederationSettings {
     pub deny: Vec<String>,
     /// Where a domain's server is, `host:port`, instead of asking DNS.
     pub hosts: BTreeMap<String, String>,
+    /// The name servers to ask where other servers are; empty: the system's.
+    pub name_servers: Vec<SocketAddr>,
     /// Whether the authorities that the operating system trusts are trusted.
     pub system_roots: bool,
     /// PEM file with certificates of further authorities.
@@ -53,6 +56,7 @@ impl Default for FederationSettings {
             allow: Vec::new(),
             deny: Vec::new(),
             hosts: BTreeMap::new(),
+            name_servers: Vec::new(),
             system_roots: true,
             extra_roots: None,
             accept_untrusted: false,
@@ -106,6 +110,9 @@ pub(super) fn federation(mut table: Table<'_>) -> FederationSettings {
         allow: t.list("allow", domain).unwrap_or_default(),
         deny: t.list("deny", domain).unwrap_or_default(),
         hosts,
+        name_servers: t
+            .list("name_servers", value::socket_address)
+            .unwrap_or_default(),
         system_roots: t
             .optional("system_roots", value::boolean)
             .unwrap_or(default.system_roots),

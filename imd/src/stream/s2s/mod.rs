@@ -1,16 +1,18 @@
 //! Federation: streams between servers (RFC 6120, RFC 6121), off unless the settings turn it on.
 //!
 //! [`pool`] has one queue for each pair of our domain and another server's; [`outbound`] empties a queue into a
-//! stream that [`connect`] opens at a place that [`resolve`] finds; [`inbound`] takes the streams of others.
+//! stream that [`connect`] opens at a place that [`resolve`] finds; [`inbound`] takes the streams of others, `receive` and `claims` serve them.
 //! A domain is believed when a certificate proves it ([`certificate`]): the one of its stream (SASL EXTERNAL),
 //! or that of the server which confirms its key ([`dialback`]).
 
 pub mod certificate;
+mod claims;
 pub mod connect;
 pub mod dialback;
 pub mod inbound;
 mod outbound;
 mod pool;
+mod receive;
 pub mod resolve;
 
 use std::collections::HashMap;
@@ -100,9 +102,10 @@ impl Federation {
         let (alive, ended) = mpsc::channel(1);
         // A new secret at every start: keys are only asked about while their stream is new.
         let secret = server.random_id::<32>();
+        let settings = &server.config.federation;
         Arc::new_cyclic(|me| Self {
             tls,
-            resolver: Resolver::new(server.config.federation.hosts.clone()),
+            resolver: Resolver::new(settings.hosts.clone(), &settings.name_servers),
             secret: dialback::Secret::new(secret.as_bytes()),
             stop: Shutdown::default(),
             verifying: Semaphore::new(VERIFYING),

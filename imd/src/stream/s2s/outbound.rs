@@ -31,11 +31,12 @@ impl Link {
             () = self.federation.stop.requested() => Err(Problem::timeout("this server is about to end")),
         };
         match opened {
-            Ok((wire, bidi)) => {
+            Ok((wire, bidi, proof)) => {
                 tracing::info!(
                     local = self.pair.local,
                     remote = self.pair.remote,
                     bidi,
+                    proof,
                     "stream to a server"
                 );
                 let left = self.stream(wire, bidi, queue).await;
@@ -58,8 +59,8 @@ impl Link {
         }
     }
 
-    /// An authenticated stream, and whether it carries stanzas both ways.
-    async fn open(&self) -> Result<(Wire, bool), Problem> {
+    /// An authenticated stream, whether it carries stanzas both ways, and how our domain was proved.
+    async fn open(&self) -> Result<(Wire, bool, &'static str), Problem> {
         let Pair { local, remote } = &self.pair;
         let connected = connect::connect(&self.server, &self.federation, local, remote).await?;
         let Connected {
@@ -73,10 +74,11 @@ impl Link {
         if bidi {
             wire.send(&Element::new("bidi", ns::BIDI)).await?;
         }
-        if !(offers_external(&features) && self.external(&mut wire).await?) {
-            self.dial_back(&mut wire, &id).await?;
+        if offers_external(&features) && self.external(&mut wire).await? {
+            return Ok((wire, bidi, "certificate"));
         }
-        Ok((wire, bidi))
+        self.dial_back(&mut wire, &id).await?;
+        Ok((wire, bidi, "dialback"))
     }
 
     /// SASL EXTERNAL: our certificate proves our domain (XEP-0178 §3). False: the other server does not accept it.

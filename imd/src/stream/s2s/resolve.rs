@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use ring::rand::SecureRandom;
 
@@ -37,10 +39,16 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// With the places of the settings, and the system's name servers for the rest.
+    /// With the places of the settings, and name servers for the rest: those given, or the system's where there are none.
     #[must_use]
-    pub fn new(hosts: BTreeMap<String, String>) -> Self {
-        let dns = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    pub fn new(hosts: BTreeMap<String, String>, name_servers: &[SocketAddr]) -> Self {
+        let dns = if name_servers.is_empty() {
+            TokioResolver::builder_tokio().and_then(|builder| builder.build())
+        } else {
+            let servers = name_servers.iter().map(name_server).collect();
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build()
+        };
         Self {
             hosts,
             dns: dns
@@ -140,6 +148,14 @@ impl Resolver {
     }
 }
 
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
 fn fixed(place: &str) -> Option<Target> {
     let (host, port) = place.rsplit_once(':')?;
     Some(Target {
@@ -218,7 +234,7 @@ mod tests {
     async fn a_place_from_the_settings_is_taken_as_it_is() {
         let hosts = [("a.example", "127.0.0.2:5270"), ("b.example", "[::1]:5269")];
         let hosts = hosts.map(|(domain, place)| (domain.to_owned(), place.to_owned()));
-        let resolver = Resolver::new(hosts.into());
+        let resolver = Resolver::new(hosts.into(), &[]);
         let target = &resolver.targets("a.example").await[0];
         assert_eq!((target.host.as_str(), target.port), ("127.0.0.2", 5270));
         let target = &resolver.targets("b.example").await[0];

@@ -1,0 +1,134 @@
+//! A name server on loopback that knows a few names: addresses (A) and services (SRV).
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
+
+use anyhow::{Context, Result};
+
+/// What is known of a name.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// An address.
+    A(Ipv4Addr),
+    /// Where a service is: port and host.
+    Srv(u16, String),
+}
+
+impl Record {
+    fn kind(&self) -> u16 {
+        match self {
+            Self::A(_) => 1,
+            Self::Srv(..) => 33,
+        }
+    }
+
+    fn data(&self) -> Vec<u8> {
+        match self {
+            Self::A(address) => address.octets().to_vec(),
+            Self::Srv(port, host) => {
+                let mut data = vec![0, 10, 0, 10];
+                data.extend(port.to_be_bytes());
+                data.extend(encode(host));
+                data
+            }
+        }
+    }
+}
+
+/// Starts a name server that answers until the program ends; returns its port on 127.0.0.1.
+///
+/// # Errors
+///
+/// No socket could be had.
+pub fn start(records: Vec<(String, Record)>) -> Result<u16> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("bind the name server")?;
+    let port = socket
+        .local_addr()
+        .context("the name server's port")?
+        .port();
+    thread::spawn(move || {
+        let mut packet = [0; 1500];
+        while let Ok((length, asker)) = socket.recv_from(&mut packet) {
+            if let Some(answer) = answer(&records, &packet[..length]) {
+                // Who does not get the answer asks again.
+                socket.send_to(&answer, asker).ok();
+            }
+        }
+    });
+    Ok(port)
+}
+
+fn encode(name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        bytes.push(u8::try_from(label.len()).unwrap_or(63));
+        bytes.extend(label.as_bytes());
+    }
+    bytes.push(0);
+    bytes
+}
+
+/// The answer to one question (RFC 1035 §4); absent when it is none.
+fn answer(records: &[(String, Record)], query: &[u8]) -> Option<Vec<u8>> {
+    let (mut at, mut labels) = (12, Vec::new());
+    loop {
+        let length = usize::from(*query.get(at)?);
+        if length == 0 {
+            break;
+        }
+        let label = query.get(at + 1..at + 1 + length)?;
+        labels.push(String::from_utf8_lossy(label).to_lowercase());
+        at += 1 + length;
+    }
+    let question = query.get(12..at + 5)?;
+    let name = labels.join(".");
+    let kind = u16::from_be_bytes([*query.get(at + 1)?, *query.get(at + 2)?]);
+    let known = records.iter().any(|(known, _)| *known == name);
+    let found: Vec<_> = records
+        .iter()
+        .filter(|(known, record)| *known == name && record.kind() == kind)
+        .map(|(_, record)| record)
+        .collect();
+    let mut out = query.get(..2)?.to_vec();
+    // An authoritative answer; "no such name" where nothing at all is known of it.
+    out.extend([0x84 | (query.get(2)? & 1), if known { 0x80 } else { 0x83 }]);
+    out.extend([0, 1]);
+    out.extend(u16::try_from(found.len()).ok()?.to_be_bytes());
+    out.extend([0, 0, 0, 0]);
+    out.extend(question);
+    for record in found {
+        let data = record.data();
+        out.extend([0xc0, 12]);
+        out.extend(record.kind().to_be_bytes());
+        out.extend([0, 1, 0, 0, 0, 60]);
+        out.extend(u16::try_from(data.len()).ok()?.to_be_bytes());
+        out.extend(data);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_answered_with_its_place_and_an_unknown_name_with_none() {
+        let records = vec![(
+            "_xmpp-server._tcp.a.test".to_owned(),
+            Record::Srv(5269, "h.a.test".to_owned()),
+        )];
+        let query = |name: &str| {
+            let mut query = vec![7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            query.extend(encode(name));
+            query.extend([0, 33, 0, 1]);
+            answer(&records, &query).unwrap_or_default()
+        };
+        let found = query("_xmpp-server._tcp.A.test");
+        assert_eq!(found[7], 1);
+        assert!(found.ends_with(&[
+            0, 10, 0, 10, 0x14, 0x95, 1, b'h', 1, b'a', 4, b't', b'e', b's', b't', 0
+        ]));
+        let absent = query("b.test");
+        assert_eq!((absent[3] & 0xf, absent[7]), (3, 0));
+    }
+}
