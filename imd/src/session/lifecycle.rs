@@ -74,7 +74,7 @@ pub fn wait(
                         session.outbound.wake();
                         return;
                     }
-                    if session.outbound.has_end() {
+                    if session.outbound.has_failed() {
                         break;
                     }
                 }

@@ -229,6 +229,12 @@ impl Outbound {
         }
     }
 
+    /// Whether the session cannot go on, as when too much waits for it. A resumption is no such reason.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.queue().end, Some(End::Error(_)))
+    }
+
     /// Whether there is a reason to end.
     #[must_use]
     pub fn has_end(&self) -> bool {
