@@ -54,12 +54,13 @@ impl Bundle<'_> {
             .arg(dist.join(name("img.bmap")))
             .arg(self.disk)
             .ok()?;
-        let crates = sbom::crates(&self.configs.top)?;
+        let mut libraries = sbom::crates(&self.configs.top)?;
+        libraries.extend(sbom::npm_packages(&self.configs.top)?);
         fs::write(
             dist.join(name("manifest")),
-            sbom::manifest(self.packages, &crates, self.facts),
+            sbom::manifest(self.packages, &libraries, self.facts),
         )?;
-        let bom = sbom::cyclonedx(self.packages, &crates, self.facts, |package| {
+        let bom = sbom::cyclonedx(self.packages, &libraries, self.facts, |package| {
             sbom::copyright(self.root, self.files, package)
         });
         fs::write(

@@ -19,6 +19,8 @@ pub struct Facts {
     pub commit: String,
     /// Where the cross-built binaries are.
     pub binaries: PathBuf,
+    /// Where `ci/web-chat` put the web chat's files.
+    pub web_chat: PathBuf,
     /// The lock packages are held to.
     pub lock: PathBuf,
     /// Every package is at its locked version.
@@ -47,6 +49,7 @@ impl Facts {
             epoch,
             commit: env::var("PERCH_COMMIT").unwrap_or_else(|_| "unknown".to_owned()),
             binaries: target.join("aarch64-unknown-linux-gnu/release"),
+            web_chat: PathBuf::from("target/web-chat"),
             lock: PathBuf::from("configs/lock.toml"),
             locked: true,
         })

@@ -19,8 +19,13 @@ use crate::{
 
 const INIT: &str = include_str!("../boot/init");
 
-/// Programs from the root file system: checking and growing the data partition, finding partitions.
-const TOOLS: [&str; 3] = ["usr/sbin/e2fsck", "usr/sbin/resize2fs", "usr/sbin/blkid"];
+/// Programs from the root file system: checking the disk's file systems, growing the data partition, finding partitions.
+const TOOLS: [&str; 4] = [
+    "usr/sbin/e2fsck",
+    "usr/sbin/resize2fs",
+    "usr/sbin/blkid",
+    "usr/sbin/fsck.fat",
+];
 
 /// Where the initrd's parts come from.
 pub struct Parts<'a> {

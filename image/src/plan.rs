@@ -44,6 +44,9 @@ pub const STAGES: [(&str, &str); 7] = [
     ),
 ];
 
+/// Where the web chat lies in the root; `imd.toml` names it as `web.web_root`.
+const WEB_CHAT: &str = "usr/share/perch/web";
+
 /// Where a file goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -124,6 +127,13 @@ pub fn plan(configs: &Configs, facts: &Facts) -> Result<Plan> {
             laid,
         )?;
     }
+    if facts.web_chat.exists() {
+        let mut files = Plan::new();
+        add_folder(&mut files, Place::Root, "imd", &facts.web_chat)?;
+        for ((place, path), laid) in files {
+            add(&mut plan, place, &Path::new(WEB_CHAT).join(path), laid)?;
+        }
+    }
     for (path, source) in generated(configs, facts)? {
         let laid = Laid {
             owner: "image".into(),
@@ -153,6 +163,12 @@ pub fn show(configs: &Configs, plan: &Plan) -> String {
         );
     }
     text += "\nFiles laid (owner, path)\n";
+    if !plan.keys().any(|(_, path)| path.starts_with(WEB_CHAT)) {
+        text += &format!(
+            "  {:<12} /{WEB_CHAT}/… (ci/web-chat fetches them; not yet)\n",
+            "imd"
+        );
+    }
     for ((place, path), laid) in plan {
         let prefix = if *place == Place::Bootfs {
             "BOOTFS:"

@@ -1,9 +1,9 @@
-//! The manifest of packages and the CycloneDX 1.5 bill of materials: every Debian package and every crate,
-//! with version and licence.
+//! The manifest of packages and the CycloneDX 1.5 bill of materials: every Debian package, every crate and every npm
+//! package of the web chat, with version and licence.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,14 +13,16 @@ use crate::{
     run::run,
 };
 
-/// A crate linked into a program of the image.
+/// A library inside one of the image's own files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Crate {
+pub struct Library {
+    /// Its registry, as package URLs call it: `cargo` or `npm`.
+    pub registry: &'static str,
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Its licence as an SPDX expression; empty: the crate states none.
+    /// Its licence as an SPDX expression; empty: it states none.
     pub licence: String,
 }
 
@@ -28,7 +30,7 @@ pub struct Crate {
 ///
 /// # Errors
 /// cargo failed.
-pub fn crates(top: &Path) -> Result<Vec<Crate>> {
+pub fn crates(top: &Path) -> Result<Vec<Library>> {
     let text = run("cargo")
         .args([
             "tree",
@@ -59,21 +61,49 @@ pub fn crates(top: &Path) -> Result<Vec<Crate>> {
 }
 
 /// `name v1.2.3 (proc-macro)|MIT OR Apache-2.0`.
-fn crate_line(line: &str) -> Option<Crate> {
+fn crate_line(line: &str) -> Option<Library> {
     let (package, licence) = line.split_once('|')?;
     let mut words = package.split(' ');
     let name = words.next()?.to_owned();
     let version = words.next()?.trim_start_matches('v').to_owned();
-    Some(Crate {
+    Some(Library {
+        registry: "cargo",
         name,
         version,
         licence: licence.trim().replace('/', " OR "),
     })
 }
 
-/// The manifest: a line for each package and crate.
+/// The npm packages of the web chat, by its lock.
+///
+/// # Errors
+/// The lock cannot be read.
+pub fn npm_packages(top: &Path) -> Result<Vec<Library>> {
+    let path = top.join("imd/web/package-lock.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    npm_lock(&text).with_context(|| format!("{} is no npm lock", path.display()))
+}
+
+fn npm_lock(text: &str) -> Result<Vec<Library>> {
+    let lock: Value = serde_json::from_str(text)?;
+    let packages = lock["packages"].as_object().context("no packages")?;
+    let libraries = packages.iter().filter_map(|(path, about)| {
+        // The last folder's name; a package inside another one's folder has both in its path.
+        let (_, name) = path.rsplit_once("node_modules/")?;
+        Some(Library {
+            registry: "npm",
+            name: name.to_owned(),
+            version: about["version"].as_str()?.to_owned(),
+            licence: about["license"].as_str().unwrap_or_default().to_owned(),
+        })
+    });
+    Ok(libraries.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// The manifest: a line for each package and library.
 #[must_use]
-pub fn manifest(packages: &[Package], crates: &[Crate], facts: &Facts) -> String {
+pub fn manifest(packages: &[Package], libraries: &[Library], facts: &Facts) -> String {
     let origin = if facts.locked {
         "the committed lock"
     } else {
@@ -93,8 +123,8 @@ pub fn manifest(packages: &[Package], crates: &[Crate], facts: &Facts) -> String
             package.name, package.version, package.architecture
         );
     }
-    for one in crates {
-        text += &format!("crate {} {} -\n", one.name, one.version);
+    for one in libraries {
+        text += &format!("{} {} {} -\n", one.registry, one.name, one.version);
     }
     text
 }
@@ -103,7 +133,7 @@ pub fn manifest(packages: &[Package], crates: &[Crate], facts: &Facts) -> String
 #[must_use]
 pub fn cyclonedx(
     packages: &[Package],
-    crates: &[Crate],
+    libraries: &[Library],
     facts: &Facts,
     copyright: impl Fn(&str) -> Option<String>,
 ) -> Value {
@@ -116,8 +146,8 @@ pub fn cyclonedx(
         json!({"type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl,
                "hashes": [{"alg": "SHA-256", "content": package.sha256}], "licenses": licences})
     });
-    let rust = crates.iter().map(|one| {
-        let purl = format!("pkg:cargo/{}@{}", one.name, one.version.replace('+', "%2B"));
+    let others = libraries.iter().map(|one| {
+        let purl = format!("pkg:{}/{}@{}", one.registry, one.name.replace('@', "%40"), one.version.replace('+', "%2B"));
         let licences = if one.licence.is_empty() { json!([]) } else { json!([{"expression": one.licence}]) };
         json!({"type": "library", "bom-ref": purl, "name": one.name, "version": one.version, "purl": purl, "licenses": licences})
     });
@@ -125,7 +155,7 @@ pub fn cyclonedx(
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "serialNumber": format!("urn:uuid:{}", ids.uuid("sbom")),
         "metadata": {"component": {"type": "operating-system", "bom-ref": "perch", "name": "perch", "version": facts.version}},
-        "components": debian.chain(rust).collect::<Vec<_>>(),
+        "components": debian.chain(others).collect::<Vec<_>>(),
     })
 }
 
@@ -159,6 +189,27 @@ pub fn copyright(root: &Path, files: &Path, package: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_npms_lock_without_links_and_the_project_itself() {
+        let text = r#"{"packages": {"": {"name": "perch-web-chat"},
+            "node_modules/@a/b": {"version": "1.2.3", "license": "MIT"},
+            "node_modules/link": {"resolved": "node_modules/@a/b", "link": true},
+            "node_modules/c/node_modules/d": {"version": "4.0.0"}}}"#;
+        let found = npm_lock(text).unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|one| {
+                (
+                    one.name.as_str(),
+                    one.version.as_str(),
+                    one.licence.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(names, [("@a/b", "1.2.3", "MIT"), ("d", "4.0.0", "")]);
+        assert!(npm_lock("{}").is_err());
+    }
 
     #[test]
     fn reads_cargos_tree() {

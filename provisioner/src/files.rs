@@ -128,6 +128,25 @@ impl Files {
         Ok(true)
     }
 
+    /// Writes `content` over what an existing file has from byte `at` on, which keeps its length, its blocks and the rest.
+    /// A power cut leaves the old or the new bytes of each disk sector.
+    ///
+    /// # Errors
+    /// There is no such file, it ends before, or it cannot be written.
+    pub fn overwrite(&self, path: impl AsRef<Path>, at: u64, content: &[u8]) -> Result<()> {
+        self.change()?;
+        let place = self.path(&path);
+        let write = || -> std::io::Result<()> {
+            let file = OpenOptions::new().write(true).open(&place)?;
+            if file.metadata()?.len() < at + content.len() as u64 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            std::os::unix::fs::FileExt::write_all_at(&file, content, at)?;
+            file.sync_all()
+        };
+        write().with_context(|| format!("writing into {}", place.display()))
+    }
+
     /// Renames within one file system and makes the new name durable.
     ///
     /// # Errors
@@ -323,6 +342,19 @@ mod tests {
         assert!(!files.replace("/etc/a", b"one\n", Access::Everyone).unwrap());
         assert!(files.replace("/etc/a", b"one\n", Access::Root).unwrap());
         assert_eq!(files.read("/etc/a").unwrap().as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn overwriting_changes_those_bytes_and_never_the_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path());
+        files.replace("/a", b"one two three", Access::Fat).unwrap();
+        files.overwrite("/a", 4, b"2  ").unwrap();
+        assert_eq!(files.read("/a").unwrap().as_deref(), Some("one 2   three"));
+        assert!(files.overwrite("/a", 12, b"longer").is_err());
+        assert!(files.overwrite("/b", 0, b"new").is_err());
+        assert_eq!(files.read("/a").unwrap().as_deref(), Some("one 2   three"));
+        assert_eq!(files.read("/b").unwrap(), None);
     }
 
     #[test]

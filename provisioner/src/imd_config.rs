@@ -26,6 +26,10 @@ key = \"{SERVER_KEY}\"
 [listen]
 starttls = [\"[::]:5222\"]
 direct_tls = [\"[::]:5223\"]
+https = [\"[::]:443\"]
+
+[web]
+web_root = \"/usr/share/perch/web\"
 "
     )
 }

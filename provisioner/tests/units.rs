@@ -17,10 +17,11 @@ use provisioner::tuning::file::{Wanted, Wherever, read_folder};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). The two that change the
 /// system are root with few capabilities; imd, which talks to strangers, has none.
-const UNITS: [(&str, u32); 3] = [
+const UNITS: [(&str, u32); 4] = [
     ("imd.service", 15),
     ("perch-apply.service", 30),
     ("perch-firstboot.service", 35),
+    ("perch-slot-good.service", 20),
 ];
 
 fn project() -> PathBuf {
@@ -126,7 +127,7 @@ fn systemd_finds_no_mistake_in_the_units() {
         return;
     };
     let root = tempfile::tempdir().unwrap();
-    for program in ["imd", "provisioner"] {
+    for program in ["imd", "provisioner", "rauc"] {
         let path = format!("/usr/bin/{program}");
         put(root.path(), &path, "#!/bin/sh\n");
         let place = root.path().join(path.trim_start_matches('/'));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use perch_tests::box_settings::{ANNA, BEN, perch_toml};
 use perch_tests::card::Card;
-use perch_tests::chat::{meet_and_meet_again_after_a_reset, server_on};
+use perch_tests::chat::{assert_web, meet_and_meet_again_after_a_reset, server_on};
 use perch_tests::clients::converse;
 use perch_tests::guest;
 use perch_tests::lab::{Lab, asked_for};
@@ -37,8 +37,10 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     vm.wait_ready()?;
     guest::assert_board(&vm, Board::Virt)?;
     guest::assert_layout(&vm)?;
+    guest::assert_slot_is_good(&vm)?;
     tuning::assert_tuned(&vm)?;
     tuning::assert_tuned_before_imd(&vm)?;
+    assert_web(&vm, &card, &lab)?;
     lab.note(&format!(
         "the idle imd has {} KiB resident",
         guest::assert_idle_imd_is_small(&vm)?

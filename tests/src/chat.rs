@@ -1,6 +1,7 @@
 //! The chat of two people on a box, over a reset.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -8,6 +9,7 @@ use serde_json::json;
 use crate::box_settings::{ANNA, BEN};
 use crate::card::Card;
 use crate::clients::{Server, converse};
+use crate::command::output_of;
 use crate::guest;
 use crate::lab::Lab;
 use crate::tuning;
@@ -34,6 +36,44 @@ pub fn server_on(vm: &Vm, card: &Card, lab: &Lab) -> Result<Server> {
         direct_tls: vm.ports.direct_tls,
         ca,
     })
+}
+
+/// The box's web, as a browser that knows its authority sees it: the web chat, and where clients find the server.
+///
+/// # Errors
+///
+/// What is missing.
+pub fn assert_web(vm: &Vm, card: &Card, lab: &Lab) -> Result<()> {
+    let server = server_on(vm, card, lab)?;
+    let get = |path: &str| {
+        let domain = &server.domain;
+        output_of(
+            Command::new("curl")
+                .args(["-sSf", "--max-time", "60", "--cacert"])
+                .arg(&server.ca)
+                .arg("--connect-to")
+                .arg(format!("{domain}:443:127.0.0.1:{}", vm.ports.https))
+                .arg("-L")
+                .arg(format!("https://{domain}{path}")),
+        )
+    };
+    for (path, part) in [
+        ("/", "/chat/converse/converse.min.js"),
+        ("/chat/converse/converse.min.js", "converse"),
+        (
+            "/.well-known/host-meta.json",
+            "urn:xmpp:alt-connections:websocket",
+        ),
+        ("/health", ""),
+    ] {
+        let text = get(path)?;
+        ensure!(
+            text.contains(part),
+            "{path} has no {part:?}: {}",
+            text.chars().take(500).collect::<String>()
+        );
+    }
+    Ok(())
 }
 
 /// Two clients become contacts, talk and read the archive; the machine is reset; they find everything again.

@@ -3,7 +3,7 @@
 //! - [`lab`]: one test's folders, its notes and its evidence.
 //! - [`box_settings`]: the `perch.toml` of a test.
 //! - [`chat`]: two people talk, over a reset of their box.
-//! - [`card`], [`card_journal`]: an image file as a user would flash it, and the files on its partitions.
+//! - [`card`]: an image file as a user would flash it, and the files on its FAT partition.
 //! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
 //! - [`guest`], [`tuning`]: what the scenarios ask a booted box.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
@@ -19,7 +19,6 @@
 pub mod authority;
 pub mod box_settings;
 pub mod card;
-pub mod card_journal;
 pub mod chat;
 pub mod clients;
 pub mod command;

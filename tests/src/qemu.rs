@@ -30,35 +30,37 @@ pub struct Ports {
     pub starttls: u16,
     /// XMPP with direct TLS, guest port 5223.
     pub direct_tls: u16,
+    /// The web, guest port 443.
+    pub https: u16,
 }
 
 impl Ports {
-    /// Three ports that are free now.
+    /// Ports that are free now.
     ///
     /// # Errors
     ///
     /// The computer has none left.
     pub fn free() -> Result<Self> {
         // Held together, so that they differ.
-        let held = [free_port()?, free_port()?, free_port()?];
-        let [ssh, starttls, direct_tls] = [0, 1, 2].map(|index: usize| held[index].1);
+        let held = [free_port()?, free_port()?, free_port()?, free_port()?];
+        let [ssh, starttls, direct_tls, https] = [0, 1, 2, 3].map(|index: usize| held[index].1);
         Ok(Self {
             ssh,
             starttls,
             direct_tls,
+            https,
         })
     }
 
     fn forwards(self) -> String {
-        let Self {
-            ssh,
-            starttls,
-            direct_tls,
-        } = self;
-        format!(
-            "user,id=n0,hostfwd=tcp:127.0.0.1:{ssh}-:22,hostfwd=tcp:127.0.0.1:{starttls}-:5222,\
-             hostfwd=tcp:127.0.0.1:{direct_tls}-:5223"
-        )
+        let pairs = [
+            (self.ssh, 22),
+            (self.starttls, 5222),
+            (self.direct_tls, 5223),
+            (self.https, 443),
+        ];
+        let forwards = pairs.map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+        format!("user,id=n0{}", forwards.concat())
     }
 }
 
@@ -149,10 +151,26 @@ fn firmware_files(card: &Card, work: &Path) -> Result<(PathBuf, PathBuf)> {
     let kernel = setting(&config, "kernel").context("config.txt names no kernel")?;
     let tree = setting(&config, "device_tree").unwrap_or("bcm2711-rpi-4-b.dtb");
     let (kernel_file, tree_file) = (work.join("u-boot.bin"), work.join("emulated.dtb"));
-    fs::write(&kernel_file, card.read(kernel)?).context("write U-Boot")?;
+    let u_boot = leave_usb_to_linux(card.read(kernel)?)?;
+    fs::write(&kernel_file, u_boot).context("write U-Boot")?;
     fs::write(&tree_file, card.read(tree)?).context("write the device tree")?;
     edit_for_emulator(&tree_file)?;
     Ok((kernel_file, tree_file))
+}
+
+/// What the Pi's U-Boot does before its boot script: it looks for USB disks.
+const PREBOOT: &[u8] = b"preboot=pci enum; usb start;\0";
+
+/// Takes USB out of the default environment of a U-Boot: QEMU's DWC2 does not report the devices on its port again to a
+/// second driver (its core reset does nothing), and Linux would find none. The script is on the SD card in any case.
+fn leave_usb_to_linux(mut u_boot: Vec<u8>) -> Result<Vec<u8>> {
+    let mut places = u_boot.windows(PREBOOT.len()).enumerate();
+    let at = places.find(|(_, bytes)| *bytes == PREBOOT);
+    let (at, _) = at.context("U-Boot's default environment has another preboot than expected")?;
+    // Another variable of the same length: an environment has no gaps.
+    let idle = b"preboot=true                ";
+    u_boot[at..at + idle.len()].copy_from_slice(idle);
+    Ok(u_boot)
 }
 
 /// The last value of `name` in a `config.txt`, whatever the section.

@@ -281,18 +281,6 @@ impl Vm {
         self.evidence_wanted = false;
     }
 
-    /// The journal as it is on the card now, all boots one after the other. The guest may still be writing it.
-    ///
-    /// # Errors
-    ///
-    /// There is none yet.
-    pub fn journal_on_card(&self) -> Result<String> {
-        let folder = self.logs.join("journal");
-        fs::remove_dir_all(&folder).ok();
-        self.keep_journal_files(&folder)?;
-        fs::read_to_string(self.logs.join("journal.txt")).context("read journal.txt")
-    }
-
     fn with_serial_tail(&self, error: anyhow::Error) -> anyhow::Error {
         let serial = self.serial();
         let lines: Vec<_> = serial.lines().collect();

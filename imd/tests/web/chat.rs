@@ -42,6 +42,11 @@ async fn the_web_chat_loads_only_from_its_server_and_knows_it() {
         (moved.status().as_u16(), &moved.headers()["location"]),
         (308, &"/chat/".parse().unwrap())
     );
+    let start = site.get("/").await;
+    assert_eq!(
+        (start.status().as_u16(), &start.headers()["location"]),
+        (307, &"/chat/".parse().unwrap())
+    );
     let page = site.get("/chat/").await;
     let html = text(&page);
     for attribute in ["src=\"", "href=\""] {

@@ -1,13 +1,10 @@
 //! `perch.toml` on the FAT partition: what the owner asks for without a keyboard on the box.
 
-use std::io::{Seek, Write};
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use settings_file::{Document, Problems, Table, parse};
 
 use super::FirstBoot;
-use crate::files::{Access, Files};
+use crate::files::Files;
 use crate::model::{AccountName, Domain, HostName, Password, SshKey, TimeZone};
 
 /// Where it lies.
@@ -119,8 +116,7 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     if boot.state.admin.as_ref() != Some(&admin.name) {
         return Ok("kept until the account is made".to_owned());
     }
-    let place = boot.files.path(PATH);
-    let document = Document::read_as(NAME, &place);
+    let document = Document::read_as(NAME, &boot.files.path(PATH));
     let Some(span) = document
         .root()
         .table("admin")
@@ -128,21 +124,11 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     else {
         return Ok("none".to_owned());
     };
-    let mut text = document.text().to_owned();
-    text.replace_range(span, "\"\"");
-    let old = std::fs::OpenOptions::new()
-        .write(true)
-        .open(&place)
-        .context("opening perch.toml")?;
-    boot.files.replace(PATH, text.as_bytes(), Access::Fat)?;
-    overwrite(old, document.text().len(), &place)?;
+    // In place and at the same length: FAT replaces a file in several writes, and a power cut among them can leave it
+    // unreadable. So no block holds the password afterwards either.
+    let at = u64::try_from(span.start).context("the password's place in perch.toml")?;
+    let mut blank = b"\"\"".to_vec();
+    blank.resize(span.len().max(blank.len()), b' ');
+    boot.files.overwrite(PATH, at, &blank)?;
     Ok("the password is used and removed".to_owned())
-}
-
-/// The old file has lost its name, but its blocks on the card still hold the password.
-fn overwrite(mut file: std::fs::File, length: usize, place: &Path) -> Result<()> {
-    file.rewind()
-        .and_then(|()| file.write_all(&vec![b' '; length]))
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("overwriting the old {}", place.display()))
 }

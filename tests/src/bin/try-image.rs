@@ -154,11 +154,13 @@ fn how_to_log_in(place: &Place, certificate: &Path) -> String {
         ssh,
         starttls,
         direct_tls,
+        https,
     } = place.ports;
     format!(
         "  chat      address admin@perch.local, password {}\n            \
            server 127.0.0.1 port {starttls} (STARTTLS) or {direct_tls} (direct TLS)\n            \
            its certificate authority: {}\n  \
+         web       https://perch.local:{https}/ with \"127.0.0.1 perch.local\" in /etc/hosts\n  \
          shell     ssh -i {} -p {ssh} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1\n  \
          accounts  in that shell: imd user add NAME --config /etc/perch/imd.toml\n\nCtrl-C stops it",
         place.password,

@@ -22,7 +22,9 @@ const START: &str = include_str!("start.js");
 
 /// The routes of the web chat.
 pub(super) fn routes() -> axum::Router<Arc<Web>> {
+    // The address alone leads there until the box has a page of its own; not for ever, so browsers do not keep it.
     axum::Router::new()
+        .route("/", get(|| async { Redirect::temporary("/chat/") }))
         .route("/chat", get(|| async { Redirect::permanent("/chat/") }))
         .route("/chat/", get(page))
         .route("/chat/start.js", get(start))
@@ -79,7 +81,7 @@ async fn start(State(web): State<Arc<Web>>) -> Response {
     let domain = &web.server.config.domain;
     let settings = serde_json::json!({
         "domain": domain,
-        "rooms": format!("rooms.{domain}"),
+        "rooms": web.server.config.rooms_domain(),
     });
     let headers = [
         (CONTENT_TYPE, "text/javascript; charset=utf-8"),
