@@ -1,8 +1,12 @@
 // What must hold for every input, in the fuzz targets and in `tests/fuzz_corpus.rs` (which includes this file).
 
+mod http;
+
 use std::sync::OnceLock;
 
 use imd::store::ScramKeys;
+
+pub use http::http;
 
 /// SCRAM's client messages never panic, and nobody gets in with rubbish.
 pub fn scram(data: &[u8]) {

@@ -22,3 +22,8 @@ fn nobody_gets_in_with_made_up_scram_messages() {
 fn every_settings_file_is_read_or_refused_in_words() {
     run("config", properties::config);
 }
+
+#[test]
+fn every_connection_of_a_browser_is_answered_or_ended() {
+    run("http", properties::http);
+}

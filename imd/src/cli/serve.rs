@@ -14,10 +14,14 @@ use crate::session::saved;
 use crate::shutdown::Shutdown;
 use crate::{listen, notify};
 
+/// How long rooms have to say goodbye to their occupants, before the clients are told.
+const ROOMS_CLOSE: Duration = Duration::from_secs(2);
 /// How long clients have to take their goodbye.
 const DRAIN: Duration = Duration::from_secs(8);
 /// How long other servers and components have after that.
 const SERVERS_DRAIN: Duration = Duration::from_millis(1500);
+/// How long notifications that have been answered have to be accounted for.
+const PUSH_DRAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn command(file: &Path) -> Result<ExitCode> {
     init_log();
@@ -80,7 +84,8 @@ pub async fn serve(
     let opening = config.clone();
     let store = tokio::task::spawn_blocking(move || super::open_store(&opening, true)).await??;
     let store = Arc::new(store);
-    let server = Server::new(config, store, shutdown)?;
+    // Connections end when this one is requested, which is a little later.
+    let server = Server::new(config, store, Shutdown::default())?;
     crate::feature::pubsub::Channels::enter(&server);
     let bound = listen::bind(&server.config.listen)?;
     let parts = crate::web::Parts::start(&server).await?;
@@ -114,8 +119,15 @@ pub async fn serve(
     let others = listen::servers::run(Arc::clone(&server), hosts.clone(), servers);
     let mut listening = tokio::spawn(async { tokio::join!(clients, browsers) });
     let others = tokio::spawn(others);
-    server.shutdown.requested().await;
+    shutdown.requested().await;
     notify::stopping();
+    // Before anybody's connection ends: each occupant hears of one end, its own, and not of everybody's.
+    let rooms = server.rooms.close(&server);
+    if tokio::time::timeout(ROOMS_CLOSE, rooms).await.is_err() {
+        tracing::warn!("some rooms did not say goodbye in time");
+    }
+    server.shutdown.request();
+    // Whoever came in meanwhile.
     server.rooms.close(&server).await;
     tracing::info!(sessions = server.directory.len(), "shutting down");
     if tokio::time::timeout(DRAIN, &mut listening).await.is_err() {
@@ -133,6 +145,13 @@ pub async fn serve(
         tracing::warn!("some servers did not take their goodbye in time");
     }
     heart.abort();
+    server.asked.close();
+    if tokio::time::timeout(PUSH_DRAIN, server.push.finished())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some notifications were still on their way");
+    }
     if let Err(error) = saved::save(&server).await {
         tracing::error!(%error, "sessions cannot be resumed after the restart");
     }

@@ -273,8 +273,28 @@ fn limit_silence(stream: &TcpStream) {
     }
 }
 
-/// Serve HTTP/1.1 on a connection until it ends or the daemon stops.
+/// Serve a connection until it ends or the daemon stops.
 async fn serve<S>(door: &Door, stream: S, router: Router, peer: Peer, permit: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stop = door.server.shutdown.requested();
+    if let Err(error) = speak(stream, router, peer, stop).await {
+        tracing::debug!(%error, "HTTP connection ended");
+    }
+    drop(permit);
+}
+
+/// Speak HTTP/1.1 on a connection until it ends; after `stop` no further request is taken.
+///
+/// # Errors
+/// When the peer does not speak HTTP, or goes in the middle of it.
+pub async fn speak<S>(
+    stream: S,
+    router: Router,
+    peer: Peer,
+    stop: impl Future<Output = ()>,
+) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -290,15 +310,11 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let outcome = tokio::select! {
+    tokio::select! {
         outcome = connection.as_mut() => outcome,
-        () = door.server.shutdown.requested() => {
+        () = stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "HTTP connection ended");
     }
-    drop(permit);
 }

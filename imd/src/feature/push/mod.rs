@@ -28,7 +28,7 @@ const PER_ACCOUNT: u32 = 20;
 /// Accounts whose registrations are remembered; when there are more, all are forgotten and read again.
 const REMEMBERED: usize = 20_000;
 /// Notifications on their way at one time; more are not sent.
-const AT_ONCE: usize = 200;
+const AT_ONCE: u32 = 200;
 
 pub(super) struct PushFeature;
 
@@ -81,33 +81,52 @@ impl Feature for PushFeature {
 /// Registrations of accounts in use, and what is on its way.
 #[derive(Debug)]
 pub struct Push {
-    known: Mutex<HashMap<String, Arc<Vec<PushRegistration>>>>,
+    known: Mutex<Known>,
     sending: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    accounts: HashMap<String, Arc<Vec<PushRegistration>>>,
+    /// Counts what was forgotten: what was read before that may be out of date.
+    forgotten: u64,
 }
 
 impl Default for Push {
     fn default() -> Self {
         Self {
             known: Mutex::default(),
-            sending: Arc::new(Semaphore::new(AT_ONCE)),
+            sending: Arc::new(Semaphore::new(AT_ONCE as usize)),
         }
     }
 }
 
 impl Push {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Vec<PushRegistration>>>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forget an account, because its registrations have changed or it is gone.
     pub fn forget(&self, user: &str) {
-        self.lock().remove(user);
+        let mut known = self.lock();
+        known.accounts.remove(user);
+        known.forgotten += 1;
+    }
+
+    /// Resolves when no notification is on its way. Those that wait for an answer end with [`crate::route::asked`].
+    pub async fn finished(&self) {
+        // All places are free; an error, too, says that nobody has one.
+        let _ = self.sending.acquire_many(AT_ONCE).await;
     }
 
     async fn of(&self, server: &Server, user: &str) -> Arc<Vec<PushRegistration>> {
-        if let Some(known) = self.lock().get(user) {
-            return Arc::clone(known);
-        }
+        let forgotten = {
+            let known = self.lock();
+            if let Some(list) = known.accounts.get(user) {
+                return Arc::clone(list);
+            }
+            known.forgotten
+        };
         let list = match server.store.push_registrations(user).await {
             Ok(list) => Arc::new(list),
             Err(error) => {
@@ -116,10 +135,12 @@ impl Push {
             }
         };
         let mut known = self.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
+        if known.forgotten == forgotten {
+            if known.accounts.len() >= REMEMBERED {
+                known.accounts.clear();
+            }
+            known.accounts.insert(user.to_owned(), Arc::clone(&list));
         }
-        known.insert(user.to_owned(), Arc::clone(&list));
         list
     }
 }

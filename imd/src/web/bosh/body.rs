@@ -79,7 +79,20 @@ pub(super) fn response(attributes: &[(&str, &str)], payloads: &[String]) -> Stri
 
 /// The response that ends a session, or refuses to begin one.
 pub(super) fn terminate(condition: &str) -> String {
-    response(&[("type", "terminate"), ("condition", condition)], &[])
+    ending(Some(condition), &[])
+}
+
+/// The response that ends a session; without a condition it ends in order (XEP-0124 §17.2).
+pub(super) fn ending(condition: Option<&str>, payloads: &[String]) -> String {
+    match condition {
+        Some(condition) => response(&[("type", "terminate"), ("condition", condition)], payloads),
+        None => response(&[("type", "terminate")], payloads),
+    }
+}
+
+/// The response to a request that is here a second time (XEP-0124 §17.3): the session goes on.
+pub(super) fn recoverable() -> String {
+    response(&[("type", "error")], &[])
 }
 
 #[cfg(test)]

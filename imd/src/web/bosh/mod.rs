@@ -4,6 +4,7 @@
 //! ([`transport`]).
 
 mod body;
+mod ending;
 mod session;
 mod transport;
 
@@ -22,7 +23,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use imd_proto::xml::{StreamEvent, parse_document};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Peer, Web};
 use crate::stream::c2s;
@@ -30,6 +31,8 @@ use body::{Body, HTTPBIND, terminate};
 
 /// Requests of one session that wait for its task.
 const QUEUE: usize = 4;
+/// Sessions that are over and can still be found, at the most.
+const LINGERING: usize = 256;
 
 /// A request of a session.
 struct Incoming {
@@ -44,24 +47,36 @@ struct Handle {
 }
 
 /// All sessions, by their ids.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<String, Arc<Handle>>>);
+pub(super) struct Sessions {
+    by_id: Mutex<HashMap<String, Arc<Handle>>>,
+    /// Places for sessions that are over and may be asked for once more.
+    lingering: Semaphore,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            by_id: Mutex::default(),
+            lingering: Semaphore::new(LINGERING),
+        }
+    }
+}
 
 impl Sessions {
     fn find(&self, sid: &str) -> Option<Arc<Handle>> {
-        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.get(sid).cloned()
     }
 
     fn enter(&self, sid: &str, handle: Handle) -> Arc<Handle> {
         let handle = Arc::new(handle);
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.insert(sid.to_owned(), Arc::clone(&handle));
         handle
     }
 
     fn leave(&self, sid: &str) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.remove(sid);
     }
 }
@@ -121,8 +136,11 @@ async fn answer(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, bytes: &[u8]) -
     let Some(body) = Body::read(element) else {
         return terminate("bad-request");
     };
+    let small = web.server.config.limits.login_stanza_bytes;
     let handle = match &body.sid {
         Some(sid) => web.bosh.find(sid),
+        // A session that begins is not logged in.
+        None if text.len() > small => return terminate("policy-violation"),
         None => begin(web, peer, headers, &body),
     };
     let Some(handle) = handle else {
@@ -133,7 +151,6 @@ async fn answer(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, bytes: &[u8]) -
             "improper-addressing"
         });
     };
-    let small = web.server.config.limits.login_stanza_bytes;
     if !handle.authenticated.load(Ordering::Acquire) && text.len() > small {
         return terminate("policy-violation");
     }
@@ -177,7 +194,10 @@ fn begin(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, body: &Body) -> Option
     let ongoing = web.ongoing.clone();
     tokio::spawn(c2s::serve(server, stream, permit));
     tokio::spawn(async move {
-        session.run(&web.server, incoming, from_stream).await;
+        let (shutdown, lingering) = (&web.server.shutdown, &web.bosh.lingering);
+        session
+            .run(shutdown, lingering, incoming, from_stream)
+            .await;
         web.bosh.leave(&sid);
         drop((ongoing, peer));
     });

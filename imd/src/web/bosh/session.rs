@@ -1,19 +1,19 @@
 //! A session's task: puts requests in order, holds them until there is something to say, and answers a request
-//! that comes again with what it was answered before.
+//! that comes again with what it was answered before. How it ends is in [`super::ending`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use imd_proto::xml::StreamEvent;
 use ring::digest;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::body::{Body, response, terminate};
+use super::body::{Body, recoverable, response, terminate};
+use super::ending::{Asked, End, Ending};
 use super::transport::Out;
 use super::{Incoming, header};
-use crate::server::Server;
+use crate::shutdown::Shutdown;
 
 /// The longest that a request is held.
 const MAX_WAIT: u64 = 60;
@@ -23,12 +23,13 @@ const INACTIVITY: u64 = 60;
 const MAX_PAUSE: u64 = 120;
 /// Bytes that wait for the next request; beyond them the stream waits.
 const WAITING_BYTES: usize = 512 * 1024;
-/// How long the end of a session is kept for a request that hears of it.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long the stream may take to end when the client has asked for it.
+const GOODBYE: Duration = Duration::from_secs(15);
 
-struct Held {
-    rid: u64,
-    reply: oneshot::Sender<String>,
+/// A request that waits for its answer.
+pub(super) struct Held {
+    pub(super) rid: u64,
+    pub(super) reply: oneshot::Sender<String>,
     until: Instant,
 }
 
@@ -57,8 +58,11 @@ pub(super) struct Session {
     inactivity: Duration,
     /// What the next key must hash to (XEP-0124 §15).
     key: Option<String>,
-    /// The session is over, with this condition; an empty one: in order.
-    end: Option<&'static str>,
+    /// The client has asked for the end, which the stream still has to come to, within this time.
+    asked: Option<Asked>,
+    goodbye: Duration,
+    /// The session is over.
+    end: Option<End>,
 }
 
 impl Session {
@@ -81,6 +85,8 @@ impl Session {
             idle_from: Instant::now(),
             inactivity: Duration::from_secs(INACTIVITY),
             key: None,
+            asked: None,
+            goodbye: GOODBYE,
             end: None,
         }
     }
@@ -93,21 +99,23 @@ impl Session {
     /// Run until the client or the stream ends it.
     pub(super) async fn run(
         mut self,
-        server: &Arc<Server>,
+        shutdown: &Shutdown,
+        lingering: &Semaphore,
         mut requests: mpsc::Receiver<Incoming>,
         mut stream: mpsc::Receiver<Out>,
     ) {
         let events = self.events.clone();
         while self.end.is_none() {
-            let deadline = match self.held.front() {
-                Some(held) => held.until,
-                None => self.idle_from + self.inactivity,
+            let deadline = match (&self.asked, self.held.front()) {
+                (Some(asked), _) => asked.until,
+                (None, Some(held)) => held.until,
+                (None, None) => self.idle_from + self.inactivity,
             };
-            let room = self.waiting_bytes < WAITING_BYTES;
+            let room = self.asked.is_some() || self.waiting_bytes < WAITING_BYTES;
             tokio::select! {
                 incoming = requests.recv(), if self.received.is_empty() => match incoming {
                     Some(incoming) => self.take(incoming),
-                    None => return,
+                    None => self.end = Some(End::Silent),
                 },
                 permit = events.reserve(), if !self.received.is_empty() => match permit {
                     Ok(permit) => if let Some(event) = self.received.pop_front() {
@@ -126,8 +134,28 @@ impl Session {
                 () = tokio::time::sleep_until(deadline) => self.time_out(),
             }
         }
-        drop(events);
-        self.finish(server, requests).await;
+        // The stream hears that nobody is there any more.
+        drop((events, self.events));
+        let mut last: Vec<_> = self.held.into_iter().collect();
+        last.extend(self.early.into_values().map(|incoming| Held {
+            rid: incoming.body.rid,
+            reply: incoming.reply,
+            until: Instant::now(),
+        }));
+        let ending = Ending {
+            why: self.end.unwrap_or(End::Closed),
+            asked: self.asked.map(|asked| asked.rid),
+            waiting: self.waiting,
+            answered: self.answered,
+        };
+        let ended = ending.tell(last);
+        // During a shutdown nobody comes back, and one too many that might is not waited for.
+        if let Ok(_place) = lingering.try_acquire() {
+            tokio::select! {
+                () = ended.linger(requests) => {}
+                () = shutdown.requested() => {}
+            }
+        }
     }
 
     /// A request has come.
@@ -137,7 +165,7 @@ impl Session {
             return self.again(incoming);
         }
         if rid >= self.next + self.window() {
-            self.end = Some("item-not-found");
+            self.end = Some(End::Refused(rid));
             return self.hold_for_end(incoming);
         }
         self.early.insert(rid, incoming);
@@ -154,12 +182,14 @@ impl Session {
     fn again(&mut self, incoming: Incoming) {
         let rid = incoming.body.rid;
         if let Some(held) = self.held.iter_mut().find(|held| held.rid == rid) {
-            held.reply = incoming.reply;
+            let lost = std::mem::replace(&mut held.reply, incoming.reply);
+            // Nobody reads this, unless the client believed its connection to be broken too soon.
+            let _ = lost.send(recoverable());
         } else if let Some((_, text)) = self.answered.iter().find(|(known, _)| *known == rid) {
             // Whoever asked may be gone again.
             let _ = incoming.reply.send(text.clone());
         } else {
-            self.end = Some("item-not-found");
+            self.end = Some(End::Refused(rid));
             self.hold_for_end(incoming);
         }
     }
@@ -175,36 +205,64 @@ impl Session {
     /// Take what a request brings, in its turn.
     fn process(&mut self, incoming: Incoming) {
         let Incoming { body, reply } = incoming;
+        if self.asked.is_some() {
+            return self.too_late(body.rid, reply);
+        }
         if !self.key_fits(&body) {
-            self.end = Some("item-not-found");
+            self.end = Some(End::Refused(body.rid));
         }
         self.inactivity = Duration::from_secs(INACTIVITY);
         self.idle_from = Instant::now();
         if body.restart {
             self.received.push_back(header(&body));
         }
-        let held = Held {
-            rid: body.rid,
-            reply,
-            until: Instant::now() + self.wait,
-        };
-        self.held.push_back(held);
+        let (rid, until) = (body.rid, Instant::now() + self.wait);
+        self.held.push_back(Held { rid, reply, until });
+        if self.end.is_some() {
+            // What a request brings that is not of this session reaches nobody.
+            return;
+        }
         self.received
             .extend(body.payloads.into_iter().map(StreamEvent::Stanza));
         if body.terminate {
-            self.received.push_back(StreamEvent::Close);
+            return self.terminate(rid);
         }
-        if let Some(pause) = body.pause {
-            self.inactivity = Duration::from_secs(pause.clamp(1, MAX_PAUSE));
-            while !self.held.is_empty() {
-                self.answer();
-            }
+        if let Some(pause) = body.pause.filter(|_| self.introduced) {
+            return self.pause(pause);
         }
         self.answer_waiting();
-        // The first answer tells the session's id, which the stream has to make first.
-        while self.held.len() > self.hold && (self.introduced || self.introduce.is_some()) {
-            self.answer();
+        if self.introduced || self.introduce.is_some() {
+            // The first answer tells the session's id, which the stream has to make first.
+            self.answer_all_but(self.hold);
         }
+    }
+
+    /// The client will be silent (XEP-0124 §10): everything held is answered, this request without payloads.
+    fn pause(&mut self, seconds: u64) {
+        self.inactivity = Duration::from_secs(seconds.clamp(1, MAX_PAUSE));
+        self.answer_all_but(1);
+        if let Some(pause) = self.held.pop_front() {
+            self.reply(pause, response(&[], &[]));
+        }
+    }
+
+    /// The client ends its session (XEP-0124 §13): what it holds is answered first, and this request when the stream
+    /// has ended.
+    fn terminate(&mut self, rid: u64) {
+        self.received.push_back(StreamEvent::Close);
+        self.answer_all_but(1);
+        let until = Instant::now() + self.goodbye;
+        self.asked = Some(Asked { rid, until });
+    }
+
+    /// A request after the one that ended the session: it is answered after that one.
+    fn too_late(&mut self, rid: u64, reply: oneshot::Sender<String>) {
+        if self.held.len() as u64 > self.window() {
+            let _ = reply.send(terminate("item-not-found"));
+            return;
+        }
+        let until = Instant::now();
+        self.held.push_back(Held { rid, reply, until });
     }
 
     /// XEP-0124 §15: each key is what the one before it was made of.
@@ -229,21 +287,31 @@ impl Session {
         match out {
             Some(Out::Open(id)) if !self.introduced => self.introduce = Some(id),
             Some(Out::Open(_)) => {}
+            // The client has gone and no request takes what waits any more.
+            Some(Out::Xml(_)) if self.asked.is_some() && self.waiting_bytes >= WAITING_BYTES => {}
             Some(Out::Xml(xml)) => {
                 self.waiting_bytes += xml.len();
                 self.waiting.push(xml);
             }
             Some(Out::Error(xml)) => {
                 self.waiting.push(xml);
-                self.end = Some("remote-stream-error");
+                self.end = Some(End::StreamError);
             }
-            Some(Out::Close) | None => self.end = self.end.or(Some("")),
+            Some(Out::Close) | None => self.end = self.end.or(Some(End::Closed)),
         }
     }
 
     /// Answer the oldest request, if there is something to say.
     fn answer_waiting(&mut self) {
-        if self.end.is_none() && !self.waiting.is_empty() && !self.held.is_empty() {
+        let open = self.end.is_none() && self.asked.is_none();
+        if open && !self.waiting.is_empty() && !self.held.is_empty() {
+            self.answer();
+        }
+    }
+
+    /// Answer the oldest requests, until this many are held.
+    fn answer_all_but(&mut self, hold: usize) {
+        while self.held.len() > hold {
             self.answer();
         }
     }
@@ -259,17 +327,17 @@ impl Session {
             Some(id) => self.introduction(&id, &payloads),
             None => response(&[], &payloads),
         };
-        self.remember(held.rid, text.clone());
-        // When the client has gone, it asks for this request again.
-        let _ = held.reply.send(text);
-        self.idle_from = Instant::now();
+        self.reply(held, text);
     }
 
-    fn remember(&mut self, rid: u64, text: String) {
-        self.answered.push_back((rid, text));
+    fn reply(&mut self, held: Held, text: String) {
+        self.answered.push_back((held.rid, text.clone()));
         while self.answered.len() as u64 > self.window() {
             self.answered.pop_front();
         }
+        // When the client has gone, it asks for this request again.
+        let _ = held.reply.send(text);
+        self.idle_from = Instant::now();
     }
 
     /// XEP-0124 §7.2, XEP-0206 §4.
@@ -292,36 +360,18 @@ impl Session {
         response(&attributes, payloads)
     }
 
-    /// A held request has waited long enough, or there is none and the client is gone.
+    /// A held request has waited long enough, or there is none and the client is gone, or its stream does not end.
     fn time_out(&mut self) {
-        if self.held.is_empty() {
-            self.end = Some("item-not-found");
+        if self.asked.is_some() {
+            self.end = Some(End::Closed);
+        } else if self.held.is_empty() {
+            self.end = Some(End::Silent);
         } else {
             self.answer();
         }
     }
-
-    /// Tell the client that the session is over, in the requests that are here or in the one that comes next.
-    async fn finish(mut self, server: &Arc<Server>, mut requests: mpsc::Receiver<Incoming>) {
-        let end = self.end.unwrap_or_default();
-        let text = match (end, self.waiting.is_empty()) {
-            ("", _) => response(&[("type", "terminate")], &self.waiting),
-            (end, true) => terminate(end),
-            (end, false) => response(&[("type", "terminate"), ("condition", end)], &self.waiting),
-        };
-        let early = std::mem::take(&mut self.early);
-        let mut told = false;
-        let held = self.held.into_iter().map(|held| held.reply);
-        for reply in held.chain(early.into_values().map(|early| early.reply)) {
-            told |= reply.send(text.clone()).is_ok();
-        }
-        // Its stream hears that nobody is there any more.
-        drop(self.events);
-        if told || server.shutdown.is_requested() {
-            return;
-        }
-        if let Ok(Some(incoming)) = tokio::time::timeout(LAST_WORDS, requests.recv()).await {
-            let _ = incoming.reply.send(text);
-        }
-    }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
