@@ -16,8 +16,8 @@ use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use serde_json::json;
 
-/// How often the power is cut in the first boot.
-const CUTS: u32 = 5;
+/// How often the power is cut in the first boot, unless `PERCH_CUTS` says otherwise.
+const CUTS: u32 = 3;
 
 fn flashed(lab: &Lab, key: &SshKey) -> Result<Card> {
     let card = Card::flash(lab, "card")?;
@@ -94,11 +94,9 @@ fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
         "a whole first boot: kernel at {kernel:?}, ready at {whole:?}"
     ));
 
-    let seed = std::env::var("PERCH_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(2026);
-    for (number, moment) in moments(seed, kernel, whole).into_iter().enumerate() {
+    let seed = number_from("PERCH_SEED", 2026)?;
+    let cuts = u32::try_from(number_from("PERCH_CUTS", CUTS.into())?).context("PERCH_CUTS")?;
+    for (number, moment) in moments(seed, cuts, kernel, whole).into_iter().enumerate() {
         lab.note(&format!(
             "seed {seed}, cut {number}: {} ms after the start",
             moment.as_millis()
@@ -131,11 +129,21 @@ fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
     Ok(())
 }
 
-/// [`CUTS`] moments between the kernel's start and the end of the boot, one in each equal part, from a seed.
-fn moments(seed: u64, kernel: Duration, whole: Duration) -> Vec<Duration> {
-    let part = (whole.saturating_sub(kernel)) / CUTS;
+/// A number from the environment; absent: `default`.
+fn number_from(variable: &str, default: u64) -> Result<u64> {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{variable} is {text:?}; accepted: a whole number")),
+        Err(_) => Ok(default),
+    }
+}
+
+/// Moments between the kernel's start and the end of the boot, one in each of `count` equal parts, from a seed.
+fn moments(seed: u64, count: u32, kernel: Duration, whole: Duration) -> Vec<Duration> {
+    let part = (whole.saturating_sub(kernel)) / count.max(1);
     let mut state = seed;
-    let cuts = (0..CUTS).map(|index| {
+    let cuts = (0..count).map(|index| {
         // Knuth's MMIX generator: enough to spread a handful of moments.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
