@@ -43,7 +43,8 @@ fn the_wishes_of_perch_toml_come_true_and_the_password_leaves_the_card() {
     );
     let status = get(folder.path(), "/boot/firmware/perch-status.txt");
     assert!(
-        status.contains("Administrator:       anna@perch.local"),
+        status.contains("Administrator:       anna@perch.local")
+            && status.contains("Web chat:            https://perch.local/"),
         "{status}"
     );
 }

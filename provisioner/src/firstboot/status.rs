@@ -49,10 +49,12 @@ fn render(boot: &FirstBoot<'_>) -> String {
         "Perch box, as of its last start\n\n\
          Name on the network: {}.local\n\
          Chat domain:         {}\n\
+         Web chat:            https://{}/\n\
          Administrator:       {admin}\n\
          SSH:                 {}\n\
          Certificate:         perch-ca.crt beside this file; SHA-256 {fingerprint}\n\n",
         state.host_name(),
+        domain.as_str(),
         domain.as_str(),
         if state.ssh_enabled {
             "on, with the keys from perch.toml"
