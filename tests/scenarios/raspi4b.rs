@@ -1,4 +1,5 @@
-//! The test that matters: a whole first boot with a chat on an emulated Raspberry Pi 4B.
+//! The test that matters: a whole first boot with a chat on an emulated Raspberry Pi 4B, and all of it again after the
+//! power was cut.
 
 use anyhow::Result;
 use perch_tests::box_settings::perch_toml;

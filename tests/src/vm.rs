@@ -29,6 +29,7 @@ pub struct Vm {
     /// Removed with the machine.
     _socket_folder: tempfile::TempDir,
     key: PathBuf,
+    work: PathBuf,
     logs: PathBuf,
     evidence_wanted: bool,
 }
@@ -74,14 +75,7 @@ impl Vm {
         // A socket's path may have 107 bytes: a clone in a deep folder has none to spare.
         let socket_folder = tempfile::tempdir().context("make a folder for QEMU's monitor")?;
         let monitor = socket_folder.path().join("monitor");
-        let mut command = qemu::command(board, card, ports, &lab.work, &lab.logs, &monitor)?;
-        let complaints = fs::File::create(lab.logs.join("qemu.log")).context("make qemu.log")?;
-        let qemu = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(complaints)
-            .spawn()
-            .context("start qemu-system-aarch64 (package qemu-system-arm)")?;
+        let qemu = switch_on(board, card, ports, &lab.work, &lab.logs, &monitor)?;
         Ok(Self {
             ports,
             board,
@@ -90,6 +84,7 @@ impl Vm {
             monitor,
             _socket_folder: socket_folder,
             key: key.file.clone(),
+            work: lab.work.clone(),
             logs: lab.logs.clone(),
             evidence_wanted: true,
         })
@@ -228,11 +223,30 @@ impl Vm {
 
     /// Presses the reset button: the guest gets no chance to write anything.
     ///
+    /// On the emulated Pi the power is cut and comes back instead: after a reset QEMU's DWC2 has no devices for Linux.
+    ///
     /// # Errors
     ///
-    /// QEMU is gone.
-    pub fn reset(&self) -> Result<()> {
-        Qmp::connect(&self.monitor)?.command("system_reset")
+    /// QEMU is gone, or does not start again.
+    pub fn reset(&mut self) -> Result<()> {
+        match self.board {
+            Board::Virt => Qmp::connect(&self.monitor)?.command("system_reset"),
+            Board::Raspi4b => {
+                self.end();
+                fs::remove_file(&self.monitor).ok();
+                let Self {
+                    board,
+                    card,
+                    ports,
+                    work,
+                    logs,
+                    monitor,
+                    ..
+                } = &*self;
+                self.qemu = switch_on(*board, card, *ports, work, logs, monitor)?;
+                Ok(())
+            }
+        }
     }
 
     /// Pulls the plug: QEMU is killed where it stands.
@@ -332,6 +346,28 @@ impl Vm {
         )?;
         fs::write(self.logs.join("journal.txt"), text).context("write journal.txt")
     }
+}
+
+/// Starts QEMU for a card.
+fn switch_on(
+    board: Board,
+    card: &Card,
+    ports: Ports,
+    work: &Path,
+    logs: &Path,
+    monitor: &Path,
+) -> Result<Child> {
+    let complaints = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(logs.join("qemu.log"))
+        .context("make qemu.log")?;
+    qemu::command(board, card, ports, work, logs, monitor)?
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(complaints)
+        .spawn()
+        .context("start qemu-system-aarch64 (package qemu-system-arm)")
 }
 
 impl Drop for Vm {
