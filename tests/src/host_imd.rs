@@ -56,12 +56,51 @@ impl HostImd {
     ///
     /// As [`HostImd::start`].
     pub fn start_as(lab: &Lab, authority: &Authority, domain: &str, more: &str) -> Result<Self> {
+        Self::start_listening(lab, authority, domain, Further::default(), more)
+    }
+
+    /// The same with files at an address on the web that clients find when the domain is this computer, STARTTLS at a further
+    /// address for clients that cannot be told a port, and the web chat from a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostImd::start`].
+    pub fn start_public(lab: &Lab, also: Option<&str>, web_chat: Option<&Path>) -> Result<Self> {
+        let https = free_port()?.1;
+        let authority = Authority::new(&lab.work, "ca")?;
+        let root = web_chat.map_or_else(String::new, |folder| {
+            format!("web_root = \"{}\"\n", folder.display())
+        });
+        let more = format!("[web]\npublic_url = \"https://{DOMAIN}:{https}\"\n{root}");
+        let further = Further {
+            starttls: also,
+            https: Some(https),
+        };
+        Self::start_listening(lab, &authority, DOMAIN, further, &more)
+    }
+
+    fn start_listening(
+        lab: &Lab,
+        authority: &Authority,
+        domain: &str,
+        further: Further<'_>,
+        more: &str,
+    ) -> Result<Self> {
         let program = program()?;
-        let (starttls, direct_tls, https) = (free_port()?.1, free_port()?.1, free_port()?.1);
+        let (starttls, direct_tls) = (free_port()?.1, free_port()?.1);
+        let https = further
+            .https
+            .map_or_else(|| Ok(free_port()?.1), anyhow::Ok)?;
         fs::create_dir_all(lab.work.join("data")).context("make the data folder")?;
         authority.certificate(&lab.work, "server", domain)?;
         let config = lab.work.join("imd.toml");
-        let settings = configuration(&lab.work, domain, starttls, direct_tls, https) + more;
+        let listen = Listen {
+            starttls,
+            also: further.starttls,
+            direct_tls,
+            https,
+        };
+        let settings = configuration(&lab.work, domain, &listen) + more;
         fs::write(&config, settings).context("write imd.toml")?;
         let server = Server {
             domain: domain.to_owned(),
@@ -94,6 +133,18 @@ impl HostImd {
             .arg(&self.config);
         output_with_input(&mut add, format!("{password}\n").as_bytes())?;
         Ok(())
+    }
+
+    /// The program under test, which is its own command line too.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its configuration file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// The daemon's process number.
@@ -203,14 +254,34 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child> {
         .with_context(|| format!("start {}", program.display()))
 }
 
-fn configuration(
-    folder: &Path,
-    domain: &str,
+/// Addresses and ports that a test chooses itself.
+#[derive(Default)]
+struct Further<'a> {
+    /// A further address with STARTTLS.
+    starttls: Option<&'a str>,
+    /// The port for HTTPS.
+    https: Option<u16>,
+}
+
+/// Where a server listens: ports on 127.0.0.1, and perhaps a further address with STARTTLS.
+struct Listen<'a> {
     starttls: u16,
+    also: Option<&'a str>,
     direct_tls: u16,
     https: u16,
-) -> String {
+}
+
+fn configuration(folder: &Path, domain: &str, listen: &Listen<'_>) -> String {
     let folder = folder.display();
+    let Listen {
+        starttls,
+        direct_tls,
+        https,
+        ..
+    } = listen;
+    let also = listen
+        .also
+        .map_or_else(String::new, |address| format!(", \"{address}\""));
     format!(
         "domain = \"{domain}\"\n\
          data_dir = \"{folder}/data\"\n\
@@ -218,7 +289,7 @@ fn configuration(
          certificate = \"{folder}/server.crt\"\n\
          key = \"{folder}/server.key\"\n\
          [listen]\n\
-         starttls = [\"127.0.0.1:{starttls}\"]\n\
+         starttls = [\"127.0.0.1:{starttls}\"{also}]\n\
          direct_tls = [\"127.0.0.1:{direct_tls}\"]\n\
          https = [\"127.0.0.1:{https}\"]\n"
     )

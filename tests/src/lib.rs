@@ -10,6 +10,8 @@
 //! - [`peers`], with [`dns`]: other servers from Debian's packages, and the names by which they find `imd`.
 //! - [`authority`] gives certificates to servers under test.
 //! - [`clients`]: slixmpp from PyPI, driven by the scripts in `tests/clients/`.
+//! - [`node`]: libraries from npm and the scripts that use them; [`baseline`]: what others' tests are known to find.
+//! - [`terminal`]: programs in a terminal, by tmux.
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
@@ -17,6 +19,7 @@
 //! `cargo test` skips them and says so.
 
 pub mod authority;
+pub mod baseline;
 pub mod box_settings;
 pub mod card;
 pub mod chat;
@@ -26,9 +29,11 @@ pub mod dns;
 pub mod guest;
 pub mod host_imd;
 pub mod lab;
+pub mod node;
 pub mod peers;
 pub mod qemu;
 pub mod qmp;
+pub mod terminal;
 pub mod tuning;
 pub mod vm;
 pub mod wait;

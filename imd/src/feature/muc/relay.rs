@@ -42,15 +42,20 @@ fn is_for_account(payload: &Element) -> bool {
 /// A request of an occupant to a nickname.
 ///
 /// # Errors
-/// `not-acceptable` for those who are not in the room (XEP-0410 §3.2 counts on it), `item-not-found` where
-/// nobody has the nickname.
+/// `not-acceptable` for those who are not in the room (XEP-0410 §3.2 counts on it), but `bad-request` for service
+/// discovery (XEP-0045 §6.6), `item-not-found` where nobody has the nickname.
 pub fn request(room: &mut Room, stanza: &Stanza, nick: &str) -> Result<Effects, StanzaError> {
+    let payload = stanza.element.first_child();
     let Some(sender) = room.occupant(&stanza.from) else {
         let text = "only occupants of the room can ask occupants";
-        return Err(StanzaError::with_text(Condition::NotAcceptable, text)
-            .of_type(imd_proto::ErrorType::Cancel));
+        let discovery = [ns::DISCO_INFO, ns::DISCO_ITEMS];
+        return Err(if payload.is_some_and(|p| discovery.contains(&p.ns())) {
+            StanzaError::with_text(Condition::BadRequest, text)
+        } else {
+            StanzaError::with_text(Condition::NotAcceptable, text)
+                .of_type(imd_proto::ErrorType::Cancel)
+        });
     };
-    let payload = stanza.element.first_child();
     if sender.nick == nick && payload.is_some_and(|p| p.is("ping", ns::PING)) {
         return Ok(Effects::reply(stanza.result(), &stanza.from));
     }

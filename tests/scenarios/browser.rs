@@ -1,0 +1,40 @@
+//! The web chat (Converse.js as `ci/web-chat` gets it) in Chromium, against an `imd` on this computer. Screenshots are kept
+//! in the test's logs.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use perch_tests::command::output_of;
+use perch_tests::host_imd::{DOMAIN, HostImd};
+use perch_tests::lab::{Lab, asked_for, repository};
+use perch_tests::node::Project;
+use serde_json::json;
+
+const ANNA: &str = "anna's password, ünïcode";
+const BEN: &str = "ben's password";
+
+/// One talks in English, the other in Chinese: one to one, in a room, with a picture, and after a reload.
+#[test]
+fn two_people_chat_in_their_browsers() -> Result<()> {
+    if !asked_for("browser") {
+        return Ok(());
+    }
+    let lab = Lab::new("browser", "web_chat")?;
+    let project = Project::install("browser")?;
+    let chat = repository().join("target/web-chat");
+    output_of(Command::new(repository().join("ci/web-chat")).arg(&chat))?;
+    lab.note("Chromium's driver and the web chat are there");
+    let imd = HostImd::start_public(&lab, None, Some(&chat))?;
+    imd.add_user("anna", ANNA)?;
+    imd.add_user("ben", BEN)?;
+    let screens = lab.logs.join("screens");
+    fs::create_dir_all(&screens).context("make a folder for screenshots")?;
+    let settings = json!({
+        "domain": DOMAIN, "https": imd.https, "anna": ANNA, "ben": BEN, "screens": screens,
+    });
+    project.run(&lab, "chat.mjs", &settings, |_| {})?;
+    drop(imd);
+    lab.passed();
+    Ok(())
+}
