@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Account, Credentials, Result};
+use crate::{Account, Credentials, Result, RosterItem};
 
 /// A group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,21 @@ pub enum ImportOutcome {
     Refused(Vec<(usize, String)>),
 }
 
+/// What groups have changed in one roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupContactChange {
+    /// Whose roster: a localpart.
+    pub user: String,
+    /// Who is the contact: a localpart.
+    pub contact: String,
+    /// The item before; `None`: it was not in the roster.
+    pub before: Option<RosterItem>,
+    /// The item after; `None`: it is not in the roster.
+    pub after: Option<RosterItem>,
+    /// The roster's version after this change.
+    pub version: u64,
+}
+
 /// Groups. Members are localparts of existing accounts.
 #[async_trait]
 pub trait GroupStore {
@@ -77,6 +92,17 @@ pub trait GroupStore {
 
     /// True when both are in one group.
     async fn share_a_group(&self, user: &str, other: &str) -> Result<bool>;
+
+    /// Makes the rosters of the accounts `of` agree with their groups, in one transaction, and says what it changed: people
+    /// who share a group have each other with subscription `both` and the groups' names, beside what the owner chose; where
+    /// they share none any more, the item is again what it was before. `with`: only these contacts (`None`: all). `domain` is
+    /// that of everybody's JID. Accounts that do not exist are passed over. The bound of rosters does not count here.
+    async fn update_group_contacts(
+        &self,
+        domain: &str,
+        of: &[String],
+        with: Option<&[String]>,
+    ) -> Result<Vec<GroupContactChange>>;
 
     /// Creates accounts and memberships for all rows in one transaction, or for none.
     async fn import_people(&self, people: Vec<ImportedPerson>) -> Result<ImportOutcome>;

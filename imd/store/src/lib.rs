@@ -37,7 +37,7 @@ pub use archive::{
 pub use audit::{AuditEntry, AuditStore};
 pub use blocks::BlockStore;
 pub use error::{Result, StoreError};
-pub use groups::{Group, GroupStore, ImportOutcome, ImportedPerson};
+pub use groups::{Group, GroupContactChange, GroupStore, ImportOutcome, ImportedPerson};
 pub use ids::{ArchiveId, ArchiveIds, NotAnArchiveId, UnixMillis, now_millis};
 pub use invites::{Invite, InviteKind, InviteStore};
 pub use offline::{OfflineEntry, OfflineMessage, OfflineStore};

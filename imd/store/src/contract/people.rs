@@ -1,7 +1,10 @@
 //! Invitations, groups, and the import of people.
 
 use super::{account, add_account, credentials};
-use crate::{Group, ImportOutcome, ImportedPerson, Invite, InviteKind, Role, Store, StoreError};
+use crate::{
+    Group, ImportOutcome, ImportedPerson, Invite, InviteKind, Role, RosterItem, Store, StoreError,
+    Subscription,
+};
 
 fn invite(token: &str) -> Invite {
     Invite {
@@ -189,6 +192,126 @@ pub async fn groups_are_renamed_listed_and_deleted(store: &dyn Store) {
         store.update_group(group("z", "Z")).await,
         Err(StoreError::Absent { .. })
     ));
+}
+
+fn both(name: &str, groups: &[&str]) -> RosterItem {
+    RosterItem {
+        contact: format!("{name}@x"),
+        subscription: Subscription::Both,
+        groups: names(groups),
+        ..RosterItem::default()
+    }
+}
+
+async fn settled(store: &dyn Store, of: &[&str]) -> usize {
+    let changes = store.update_group_contacts("x", &names(of), None).await;
+    changes.unwrap().len()
+}
+
+pub async fn people_of_a_group_are_contacts_until_they_share_none(store: &dyn Store) {
+    let all = ["alice", "bob", "carol"];
+    for name in all {
+        add_account(store, name).await;
+    }
+    let display = Some("Bob B.".to_owned());
+    store
+        .set_display_name("bob", display.clone())
+        .await
+        .unwrap();
+    for id in ["a", "b"] {
+        store.create_group(group(id, id)).await.unwrap();
+        store.add_group_members(id, &names(&all)).await.unwrap();
+    }
+    assert_eq!(settled(store, &all).await, 6);
+    assert_eq!(settled(store, &all).await, 0, "nothing is left to do");
+    let bob = RosterItem {
+        name: display,
+        ..both("bob", &["a", "b"])
+    };
+    assert_eq!(store.roster_item("alice", "bob@x").await, Ok(Some(bob)));
+    store
+        .remove_group_members("a", &names(&["carol"]))
+        .await
+        .unwrap();
+    assert_eq!(settled(store, &all).await, 4);
+    let item = store.roster_item("carol", "alice@x").await;
+    assert_eq!(item, Ok(Some(both("alice", &["b"]))));
+    store.delete_group("b").await.unwrap();
+    let renamed = Group {
+        name: "A!".to_owned(),
+        ..group("a", "a")
+    };
+    store.update_group(renamed).await.unwrap();
+    let changes = store
+        .update_group_contacts("x", &names(&["carol"]), None)
+        .await
+        .unwrap();
+    let version = store.roster_version("carol").await.unwrap();
+    assert_eq!(changes.len(), 2);
+    assert_eq!((&changes[1].after, changes[1].version), (&None, version));
+    settled(store, &all).await;
+    assert_eq!(store.roster("carol").await.unwrap().items, []);
+    let item = store.roster_item("bob", "alice@x").await;
+    assert_eq!(item, Ok(Some(both("alice", &["A!"]))));
+}
+
+pub async fn contacts_of_ones_own_outlast_the_group(store: &dyn Store) {
+    for name in ["alice", "bob"] {
+        add_account(store, name).await;
+    }
+    let own = RosterItem {
+        name: Some("Bobby".to_owned()),
+        subscription: Subscription::To,
+        groups: names(&["Mine", "a"]),
+        ..both("bob", &[])
+    };
+    store
+        .set_roster_item("alice", own.clone(), 10)
+        .await
+        .unwrap();
+    store.create_group(group("a", "a")).await.unwrap();
+    store.create_group(group("b", "b")).await.unwrap();
+    for id in ["a", "b"] {
+        let members = names(&["alice", "bob"]);
+        store.add_group_members(id, &members).await.unwrap();
+    }
+    settled(store, &["alice", "bob"]).await;
+    let shared = RosterItem {
+        subscription: Subscription::Both,
+        groups: names(&["Mine", "a", "b"]),
+        ..own.clone()
+    };
+    assert_eq!(store.roster_item("alice", "bob@x").await, Ok(Some(shared)));
+    for id in ["a", "b"] {
+        store.delete_group(id).await.unwrap();
+        settled(store, &["alice", "bob"]).await;
+    }
+    assert_eq!(store.roster_item("alice", "bob@x").await, Ok(Some(own)));
+    assert_eq!(store.roster_item("bob", "alice@x").await, Ok(None));
+}
+
+pub async fn only_the_named_contacts_are_looked_at(store: &dyn Store) {
+    let all = ["alice", "bob", "carol"];
+    for name in all {
+        add_account(store, name).await;
+    }
+    store.create_group(group("a", "a")).await.unwrap();
+    store.add_group_members("a", &names(&all)).await.unwrap();
+    let with = names(&["carol", "nobody"]);
+    let changes = store
+        .update_group_contacts("x", &names(&all), Some(&with))
+        .await
+        .unwrap();
+    let pairs: Vec<_> = changes
+        .iter()
+        .map(|c| (c.user.as_str(), c.contact.as_str()))
+        .collect();
+    assert_eq!(pairs, [("alice", "carol"), ("bob", "carol")]);
+    store.remove_group_members("a", &with).await.unwrap();
+    let changes = store
+        .update_group_contacts("x", &names(&all), Some(&with))
+        .await;
+    assert_eq!(changes.unwrap().len(), 2);
 }
 
 fn person(username: &str, groups: &[&str]) -> ImportedPerson {

@@ -8,7 +8,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::SqliteStore;
 use super::accounts::{account_id, find_account, insert_account};
 use super::fault::Fault;
-use crate::{Group, GroupStore, ImportOutcome, ImportedPerson, Result, StoreError};
+use super::group_contacts;
+use crate::{
+    Group, GroupContactChange, GroupStore, ImportOutcome, ImportedPerson, Result, StoreError,
+};
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -239,6 +242,18 @@ impl GroupStore for SqliteStore {
             Ok(connection.prepare_cached(&sql)?.exists((&user, &other))?)
         })
         .await
+    }
+
+    async fn update_group_contacts(
+        &self,
+        domain: &str,
+        of: &[String],
+        with: Option<&[String]>,
+    ) -> Result<Vec<GroupContactChange>> {
+        let (domain, of) = (domain.to_owned(), of.to_vec());
+        let with = with.map(<[String]>::to_vec);
+        self.write(move |tx| group_contacts::update(tx, &domain, &of, with.as_deref()))
+            .await
     }
 
     async fn import_people(&self, people: Vec<ImportedPerson>) -> Result<ImportOutcome> {

@@ -7,6 +7,7 @@ mod archive_query;
 mod audit;
 mod blocks;
 mod fault;
+mod group_contacts;
 mod groups;
 mod invites;
 mod offline;

@@ -50,7 +50,11 @@ fn next_version(connection: &Connection, account: i64) -> Outcome<u64> {
         .query_row([account], |row| row.get(0))?)
 }
 
-fn find(connection: &Connection, account: i64, contact: &str) -> Outcome<Option<RosterItem>> {
+pub(super) fn find(
+    connection: &Connection,
+    account: i64,
+    contact: &str,
+) -> Outcome<Option<RosterItem>> {
     let sql =
         format!("SELECT {COLUMNS} FROM roster WHERE account = ? AND contact = ? AND removed = 0");
     Ok(connection
@@ -72,7 +76,7 @@ fn whole(connection: &Connection, account: i64) -> Outcome<Roster> {
     })
 }
 
-fn put(connection: &Connection, account: i64, item: &RosterItem) -> Outcome<u64> {
+pub(super) fn put(connection: &Connection, account: i64, item: &RosterItem) -> Outcome<u64> {
     let version = next_version(connection, account)?;
     let sql = "INSERT OR REPLACE INTO roster
                (account, contact, removed, name, subscription, ask, approved, groups_json, version)
@@ -90,7 +94,7 @@ fn put(connection: &Connection, account: i64, item: &RosterItem) -> Outcome<u64>
     Ok(version)
 }
 
-fn bury(connection: &Connection, account: i64, contact: &str) -> Outcome<u64> {
+pub(super) fn bury(connection: &Connection, account: i64, contact: &str) -> Outcome<u64> {
     let version = next_version(connection, account)?;
     let sql =
         "UPDATE roster SET removed = 1, name = NULL, subscription = 'none', ask = 0, approved = 0,

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use crate::StoreError;
 
 /// Step n leads from version n to version n + 1 (`PRAGMA user_version`). Only ever add to the end.
-const STEPS: &[&str] = &[include_str!("0001.sql")];
+const STEPS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
 
 /// Brings the database to the newest version; each step is one transaction, so that a power cut
 /// leaves one version or the next. Refuses a database that is newer than this program.
