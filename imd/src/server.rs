@@ -17,6 +17,7 @@ use crate::feature::{Registry, Service};
 use crate::route::asked::Asked;
 use crate::route::blocked::BlockLists;
 use crate::route::directory::Directory;
+use crate::route::limited::Limited;
 use crate::session::resumable::Resumable;
 use crate::shutdown::Shutdown;
 
@@ -36,6 +37,8 @@ pub struct Server {
     pub resumable: Resumable,
     /// Block lists of accounts in use.
     pub blocked: BlockLists,
+    /// With whom limited accounts may talk.
+    pub limited: Limited,
     /// What the server itself has asked of others.
     pub asked: Asked,
     /// Push registrations of accounts in use.
@@ -89,6 +92,7 @@ impl Server {
             features: Registry::new(crate::feature::all()),
             resumable: Resumable::default(),
             blocked: BlockLists::default(),
+            limited: Limited::default(),
             asked: Asked::default(),
             push: Push::default(),
             archive_prefs: Preferences::default(),

@@ -7,6 +7,7 @@ use imd_store::{
     Account, Invite, InviteKind, Role, RosterItem, RosterStep, StoreError, Subscription, now_millis,
 };
 
+use super::groups;
 use super::people::{self, BadPassword};
 use crate::feature::roster;
 use crate::server::Server;
@@ -186,7 +187,20 @@ pub async fn redeem(
         inviter = invite.inviter,
         "account created by invitation"
     );
+    if !invite.groups.is_empty() {
+        let entered = async {
+            let groups = server.store.groups_of(&user).await?;
+            groups::joined(server, &groups, std::slice::from_ref(&user)).await
+        };
+        if let Err(error) = entered.await {
+            tracing::warn!(user, %error, "a guest is not in the rooms and rosters of the groups yet");
+        }
+    }
     if let Some(inviter) = &invite.inviter {
+        // A limited account is nobody's contact but by its groups.
+        if invite.role == Role::Limited {
+            return Ok(user);
+        }
         let (one, other) = (server.account_jid(&user), server.account_jid(inviter));
         befriend(server, &one, &other).await;
         befriend(server, &other, &one).await;

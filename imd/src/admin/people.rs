@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imd_proto::{Element, Jid, Kind, Stanza, StreamCondition, StreamError, ns};
-use imd_store::{Credentials, Removed, StoreError};
+use imd_store::{Account, Credentials, Removed, StoreError};
 
 use crate::route::{self, subscription};
 use crate::sasl;
@@ -57,13 +57,34 @@ pub async fn set_password(
     Ok(())
 }
 
-/// Remove an account and what it owned: contacts see it go, its sessions end, its files are deleted within a
+/// All accounts, in the order of their names.
+///
+/// # Errors
+/// When the store fails.
+pub async fn everybody(server: &Server) -> Result<Vec<Account>, StoreError> {
+    const PAGE: u32 = 1000;
+    let mut all: Vec<Account> = Vec::new();
+    loop {
+        let after = all.last().map(|a| a.username.clone());
+        let page = server.store.accounts(after.as_deref(), PAGE).await?;
+        let full = page.len() == PAGE as usize;
+        all.extend(page);
+        if !full {
+            return Ok(all);
+        }
+    }
+}
+
+/// Remove an account and what it owned: it leaves its groups and rooms, contacts see it go, its sessions end, its files are deleted within a
 /// minute. Copies in the archives of others and in rooms remain.
 ///
 /// # Errors
 /// `Absent` when there is no such account.
 pub async fn remove(server: &Arc<Server>, user: &str) -> Result<Removed, StoreError> {
     let account = server.account_jid(user);
+    if let Err(error) = super::groups::leave_all(server, user).await {
+        tracing::warn!(user, %error, "an account that ends cannot leave its groups");
+    }
     let roster = server.store.roster(user).await?;
     for session in server.directory.sessions(user) {
         // While it is still known who may see it go.
@@ -75,6 +96,11 @@ pub async fn remove(server: &Arc<Server>, user: &str) -> Result<Removed, StoreEr
     server.archive_prefs.forget(user);
     server.push.forget(user);
     server.blocked.forget(user);
+    server.limited.forget_all();
+    if let Err(error) = super::retention::forget(server, account.as_str()).await {
+        tracing::warn!(user, %error, "cannot forget how long messages were kept");
+    }
+    server.rooms.forget(server, &account).await;
     end_sessions(
         server,
         user,

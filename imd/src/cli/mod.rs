@@ -1,8 +1,13 @@
 //! The command line.
 
+mod api;
 mod check;
 mod demo;
+mod group;
+mod invite;
+mod room;
 pub mod serve;
+mod server;
 mod user;
 
 use std::path::PathBuf;
@@ -31,10 +36,74 @@ enum Command {
         /// The settings file.
         file: PathBuf,
     },
-    /// Manage accounts, also while the server runs.
+    /// Manage accounts. This and the commands below work whether or not the server runs; while it does, at once.
     User {
         #[command(subcommand)]
         action: user::Action,
+    },
+    /// Import many people.
+    People {
+        #[command(subcommand)]
+        action: group::PeopleAction,
+    },
+    /// Manage groups: people who are each other's contacts and share a room.
+    Group {
+        #[command(subcommand)]
+        action: group::Action,
+    },
+    /// Manage invitations and password resets.
+    Invite {
+        #[command(subcommand)]
+        action: invite::Action,
+    },
+    /// Manage rooms.
+    Room {
+        #[command(subcommand)]
+        action: room::Action,
+    },
+    /// See who is online, and send clients away.
+    Session {
+        #[command(subcommand)]
+        action: server::SessionAction,
+    },
+    /// Print figures about the server.
+    Stats {
+        #[command(flatten)]
+        common: api::Common,
+    },
+    /// Send a message from the server to everybody.
+    Announce {
+        /// What is said.
+        text: String,
+        /// A headline above it.
+        #[arg(long)]
+        subject: Option<String>,
+        /// Only to those who are online now.
+        #[arg(long)]
+        online: bool,
+        #[command(flatten)]
+        common: api::Common,
+    },
+    /// Manage how long messages are kept.
+    Retention {
+        #[command(subcommand)]
+        action: server::RetentionAction,
+    },
+    /// Manage tokens for programs that use the admin API over HTTPS.
+    Token {
+        #[command(subcommand)]
+        action: invite::TokenAction,
+    },
+    /// Show what administrators did and people reported, newest first.
+    Log {
+        /// Only actions that begin with this, such as `account.` or `report.`.
+        #[arg(default_value = "")]
+        action: String,
+        /// How many lines at the most.
+        #[arg(long, default_value_t = 100)]
+        max: u32,
+        #[command(flatten)]
+        common: api::Common,
     },
     /// Try the server on this computer: a temporary folder, a certificate of its own, two accounts.
     Demo {
@@ -54,13 +123,42 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve { config } => serve::command(&config),
         Command::CheckConfig { file } => check::command(&file),
         Command::User { action } => user::command(action),
+        Command::People { action } => group::people(action),
+        Command::Group { action } => group::command(action),
+        Command::Invite { action } => invite::command(action),
+        Command::Room { action } => room::command(action),
+        Command::Session { action } => server::session(action),
+        Command::Stats { common } => server::stats(&common),
+        Command::Announce {
+            text,
+            subject,
+            online,
+            common,
+        } => {
+            let new = crate::admin::announce::Announcement {
+                text,
+                subject,
+                online,
+            };
+            server::announce(&new, &common)
+        }
+        Command::Retention { action } => server::retention(action),
+        Command::Token { action } => invite::token(action),
+        Command::Log {
+            action,
+            max,
+            common,
+        } => server::log(&action, max, &common),
         Command::Demo { port, web_root } => demo::command(port, web_root),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("imd: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref::<api::Refused>() {
+                Some(refused) => ExitCode::from(refused.code()),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

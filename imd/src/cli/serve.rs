@@ -113,6 +113,11 @@ pub async fn serve(
         server.config.domain
     ));
     ready(&addresses);
+    let settling = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { crate::admin::groups::settle_all(&server).await })
+    };
+    let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&server)));
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
     let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
@@ -152,6 +157,8 @@ pub async fn serve(
     {
         tracing::warn!("some notifications were still on their way");
     }
+    settling.abort();
+    upkeep.abort();
     if let Err(error) = saved::save(&server).await {
         tracing::error!(%error, "sessions cannot be resumed after the restart");
     }

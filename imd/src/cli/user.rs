@@ -1,26 +1,37 @@
-//! `imd user`: accounts in the database, whether or not the daemon runs.
+//! `imd user`: people.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use imd_proto::jid::prepare_local;
-use imd_store::{Account, AccountStore as _, Role, StoreError, now_millis};
+use serde_json::{Value, json};
 
-use crate::sasl;
+use super::api::{Api, Common, part, text, words};
+use crate::admin::accounts::{NewPerson, PersonChange};
 
-/// What to do with accounts.
+/// What to do with people.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// Create an account. Exit code 3: it exists already.
     Add {
         /// The name: what stands before `@`.
         name: String,
-        /// Make it an administrator.
-        #[arg(long)]
+        /// Make it an administrator: short for `--role admin`.
+        #[arg(long, conflicts_with = "role")]
         admin: bool,
+        /// admin, member or limited; `member` where it is not given.
+        #[arg(long)]
+        role: Option<String>,
+        /// The name that others see.
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        /// A group to put it into, by its id; any number.
+        #[arg(long = "group", value_name = "ID")]
+        groups: Vec<String>,
+        /// Without a password: nobody can log in until one is set, as by `imd invite add --reset NAME`.
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
@@ -40,6 +51,40 @@ pub(super) enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Show an account.
+    Show {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change an account, at once for those who are online.
+    Set {
+        /// The name.
+        name: String,
+        /// admin, member or limited.
+        #[arg(long)]
+        role: Option<String>,
+        /// The name that others see; an empty one takes it away.
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let an account log in again.
+    Enable {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End an account's sessions and let nobody in; its data stays.
+    Disable {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Remove an account and all it owned. Exit code 3: there is no such account.
     Remove {
         /// The name.
@@ -50,115 +95,171 @@ pub(super) enum Action {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Common {
-    /// The settings file.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
 pub(super) struct Password {
     /// Read the password from the first line of standard input, without asking.
     #[arg(long)]
     password_stdin: bool,
 }
 
-pub(super) fn command(action: Action) -> Result<ExitCode> {
-    let config = match &action {
-        Action::Add { common, .. }
-        | Action::Passwd { common, .. }
-        | Action::List { common }
-        | Action::Remove { common, .. } => super::settings(&common.config),
-    };
-    let config = match config {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
-    let store = super::open_store(&config, false)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let outcome = runtime.block_on(act(&store, &config.domain, action));
-    match outcome {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => match error.downcast_ref::<StoreError>() {
-            Some(StoreError::Exists { .. } | StoreError::Absent { .. }) => {
-                eprintln!("imd: {error:#}");
-                Ok(ExitCode::from(3))
-            }
-            _ => Err(error),
-        },
+impl Action {
+    fn common(&self) -> &Common {
+        match self {
+            Self::Add { common, .. }
+            | Self::Passwd { common, .. }
+            | Self::List { common }
+            | Self::Show { common, .. }
+            | Self::Set { common, .. }
+            | Self::Enable { common, .. }
+            | Self::Disable { common, .. }
+            | Self::Remove { common, .. } => common,
+        }
     }
 }
 
-async fn act(store: &imd_store::sqlite::SqliteStore, domain: &str, action: Action) -> Result<()> {
+pub(super) fn command(action: Action) -> Result<ExitCode> {
+    let api = match Api::open(action.common())? {
+        Ok(api) => api,
+        Err(code) => return Ok(code),
+    };
     match action {
+        Action::List { .. } => list(&api)?,
         Action::Add {
             name,
             admin,
+            role,
+            display_name,
+            groups,
+            no_password,
             password,
             ..
         } => {
-            let user = username(&name)?;
-            let credentials =
-                sasl::derive(&read_password(&password, &user)?).map_err(|e| anyhow!(e))?;
-            let role = if admin { Role::Admin } else { Role::Member };
-            let account = Account {
-                username: user.clone(),
-                role,
-                enabled: true,
-                created_at: now_millis(),
+            let password = match no_password {
+                true => None,
+                false => Some(read_password(&password, &name)?),
             };
-            store.create_account(account, credentials).await?;
-            println!("{user}@{domain} created, role {}", role.as_str());
+            let new = NewPerson {
+                username: name,
+                password,
+                role: if admin {
+                    Some("admin".to_owned())
+                } else {
+                    role
+                },
+                display_name,
+                groups,
+            };
+            let made = api.send("POST", "/people", &new)?;
+            let said = |v: &Value| format!("{} created, role {}", text(v, "jid"), text(v, "role"));
+            api.print(&made, said)?;
         }
         Action::Passwd { name, password, .. } => {
-            let user = username(&name)?;
-            let credentials =
-                sasl::derive(&read_password(&password, &user)?).map_err(|e| anyhow!(e))?;
-            store.set_credentials(&user, credentials).await?;
-            println!("{user}@{domain} has a new password");
-        }
-        Action::List { .. } => list(store).await?,
-        Action::Remove { name, .. } => {
-            let user = username(&name)?;
-            let removed = store
-                .remove_account(&user, &format!("{user}@{domain}"))
-                .await?;
-            println!(
-                "{user}@{domain} removed with {} contacts, {} archived and {} waiting messages; \
-                 copies in the archives of others and in rooms remain",
-                removed.contacts, removed.archived, removed.offline
-            );
-        }
-    }
-    Ok(())
-}
-
-async fn list(store: &imd_store::sqlite::SqliteStore) -> Result<()> {
-    let mut after: Option<String> = None;
-    loop {
-        let accounts = store.accounts(after.as_deref(), 500).await?;
-        for account in &accounts {
-            let login = if account.enabled {
-                "enabled"
-            } else {
-                "disabled"
+            let change = PersonChange {
+                password: Some(read_password(&password, &name)?),
+                ..PersonChange::default()
             };
-            println!("{}\t{}\t{login}", account.username, account.role.as_str());
+            let done = change_person(&api, &name, &change)?;
+            api.print(&done, |v| format!("{} has a new password", text(v, "jid")))?;
         }
-        match accounts.last() {
-            Some(last) => after = Some(last.username.clone()),
-            None => return Ok(()),
+        Action::Show { name, .. } => {
+            let person = api.get(&format!("/people/{}", part(&name)))?;
+            api.print(&person, shown)?;
+        }
+        Action::Set {
+            name,
+            role,
+            display_name,
+            ..
+        } => {
+            let change = PersonChange {
+                role,
+                display_name: display_name.map(|name| Some(name).filter(|n| !n.is_empty())),
+                ..PersonChange::default()
+            };
+            let done = change_person(&api, &name, &change)?;
+            api.print(&done, shown)?;
+        }
+        Action::Enable { name, .. } => enable(&api, &name, true)?,
+        Action::Disable { name, .. } => enable(&api, &name, false)?,
+        Action::Remove { name, .. } => {
+            let removed = api.delete(&format!("/people/{}", part(&name)))?;
+            api.print(&removed, removed_words)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn username(name: &str) -> Result<String> {
-    let prepared = prepare_local(name).map_err(|error| {
-        anyhow!("{name:?} cannot be a name: {error}; letters, digits and . _ - are accepted, without @ and what follows")
-    })?;
-    Ok(prepared.into_owned())
+fn change_person(api: &Api, name: &str, change: &PersonChange) -> Result<Value> {
+    api.send("PATCH", &format!("/people/{}", part(name)), change)
+}
+
+fn enable(api: &Api, name: &str, enabled: bool) -> Result<()> {
+    let change = PersonChange {
+        enabled: Some(enabled),
+        ..PersonChange::default()
+    };
+    let done = change_person(api, name, &change)?;
+    api.print(&done, |v| {
+        let state = if enabled { "may log in" } else { "is disabled" };
+        format!("{} {state}", text(v, "jid"))
+    })
+}
+
+fn removed_words(v: &Value) -> String {
+    format!(
+        "{} removed with {} contacts, {} archived and {} waiting messages, {} nodes and {} files; what remains: {}",
+        text(v, "jid"),
+        v["contacts"],
+        v["archived"],
+        v["offline"],
+        v["nodes"],
+        v["uploads"],
+        v["remains"]
+            .as_array()
+            .map(|all| all
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join("; "))
+            .unwrap_or_default()
+    )
+}
+
+fn shown(v: &Value) -> String {
+    let login = if v["enabled"] == json!(true) {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    format!(
+        "address   {}\nname      {}\nrole      {}\nlogin     {login}\ncreated   {}\ngroups    {}\nsessions  {}",
+        text(v, "jid"),
+        text(v, "display_name"),
+        text(v, "role"),
+        text(v, "created_at"),
+        words(v, "groups"),
+        v["sessions"],
+    )
+}
+
+fn list(api: &Api) -> Result<()> {
+    let mut all = Vec::new();
+    let mut path = "/people?max=1000".to_owned();
+    loop {
+        let page = api.get(&path)?;
+        all.extend(page["people"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => path = format!("/people?max=1000&after={}", part(next)),
+            None => break,
+        }
+    }
+    let line = |v: &Value| {
+        let login = match v["enabled"] == json!(true) {
+            true => "enabled",
+            false => "disabled",
+        };
+        format!("{}\t{}\t{login}", text(v, "username"), text(v, "role"))
+    };
+    api.print(&Value::Array(all), |all| super::api::lines(all, line))
 }
 
 fn read_password(options: &Password, user: &str) -> Result<String> {

@@ -209,6 +209,7 @@ fn limits(mut table: Table<'_>) -> Limits {
         idle_timeout: time(t, "idle_timeout", 1, 86_400, default.idle_timeout),
         resume_timeout: time(t, "resume_timeout", 0, 86_400, default.resume_timeout),
         roster_items: number(t, "roster_items", 10, 100_000, default.roster_items),
+        group_members: number(t, "group_members", 2, 5000, default.group_members),
         subscription_requests: number(
             t,
             "subscription_requests",

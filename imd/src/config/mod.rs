@@ -176,6 +176,8 @@ pub struct Limits {
     pub resume_timeout: Duration,
     /// Contacts in a roster.
     pub roster_items: u32,
+    /// Members of a group, each of whom has all others as contacts.
+    pub group_members: u32,
     /// Subscription requests that wait for one account.
     pub subscription_requests: u32,
     /// Messages that wait for one offline account.
@@ -219,6 +221,7 @@ impl Default for Limits {
             life_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(600),
             roster_items: 5000,
+            group_members: 500,
             subscription_requests: 200,
             offline_messages: 1000,
             blocked: 1000,

@@ -7,7 +7,7 @@ use imd_proto::form::Form;
 use imd_proto::{Condition, Element, Jid, StanzaError, ns};
 use imd_store::Role;
 
-use super::{Answer, Feature, Reply, Request, Target, invite, store_error};
+use super::{Answer, Feature, Reply, Request, Target, invite, service_admin, store_error};
 use crate::server::Server;
 
 /// XEP-0050.
@@ -15,7 +15,10 @@ pub const NS: &str = "http://jabber.org/protocol/commands";
 
 /// All commands, in the order in which they are listed.
 fn all() -> Vec<Arc<dyn Command>> {
-    vec![Arc::new(invite::Invite), Arc::new(invite::CreateAccount)]
+    let mut all: Vec<Arc<dyn Command>> =
+        vec![Arc::new(invite::Invite), Arc::new(invite::CreateAccount)];
+    all.extend(service_admin::all());
+    all
 }
 
 /// Who runs a command.

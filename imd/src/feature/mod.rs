@@ -33,6 +33,7 @@ pub mod push;
 pub mod register;
 pub mod report;
 pub mod roster;
+mod service_admin;
 mod session;
 pub mod time;
 mod vcard;

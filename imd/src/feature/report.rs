@@ -143,22 +143,12 @@ pub async fn file(
 }
 
 async fn administrators(server: &Server) -> imd_store::Result<Vec<String>> {
-    const PAGE: u32 = 1000;
-    let mut found = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = server.store.accounts(after.as_deref(), PAGE).await?;
-        after = page.last().map(|a| a.username.clone());
-        let full = page.len() == PAGE as usize;
-        found.extend(
-            page.into_iter()
-                .filter(|a| a.role == Role::Admin && a.enabled)
-                .map(|a| a.username),
-        );
-        if !full {
-            return Ok(found);
-        }
-    }
+    let all = crate::admin::people::everybody(server).await?;
+    Ok(all
+        .into_iter()
+        .filter(|a| a.role == Role::Admin && a.enabled)
+        .map(|a| a.username)
+        .collect())
 }
 
 #[cfg(test)]

@@ -163,6 +163,22 @@ fn read_groups(item: &Element) -> Result<Vec<String>, StanzaError> {
     Ok(groups)
 }
 
+/// Whether somebody may end the subscription with a contact: not while a group keeps them together.
+///
+/// # Errors
+/// `not-allowed` where it does; when the store fails.
+pub async fn may_part(server: &Server, user: &str, contact: &Jid) -> Result<(), StanzaError> {
+    let Some(other) = contact.local().filter(|_| server.is_local_account(contact)) else {
+        return Ok(());
+    };
+    let together = server.store.share_a_group(user, other).await;
+    if together.map_err(|e| store_error(&e))? {
+        let text = "you are in a group together; the administrator changes groups";
+        return Err(StanzaError::with_text(Condition::NotAllowed, text));
+    }
+    Ok(())
+}
+
 /// RFC 6121 §2.5: removing a contact ends the subscriptions both ways.
 async fn remove(server: &Arc<Server>, user: &str, contact: &Jid) -> Result<(), StanzaError> {
     let failed = |e: imd_store::StoreError| store_error(&e);
@@ -174,6 +190,7 @@ async fn remove(server: &Arc<Server>, user: &str, contact: &Jid) -> Result<(), S
     else {
         return Err(Condition::ItemNotFound.into());
     };
+    may_part(server, user, contact).await?;
     let mut goodbyes = Vec::new();
     if item.subscription.is_to() || item.ask {
         goodbyes.push(subscription::Request::Unsubscribe);
@@ -225,7 +242,9 @@ pub fn item_element(item: &RosterItem) -> Element {
         )
 }
 
-fn removed_element(contact: &str) -> Element {
+/// A contact that is no longer in a roster (RFC 6121 §2.5.2).
+#[must_use]
+pub fn removed_element(contact: &str) -> Element {
     Element::new("item", ns::ROSTER)
         .with_attr("jid", contact)
         .with_attr("subscription", "remove")

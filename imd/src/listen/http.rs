@@ -249,14 +249,9 @@ async fn connection(door: Arc<Door>, accepted: Accepted, permit: OwnedSemaphoreP
             .await;
         }
         Accepted::Admin(stream) => {
-            serve(
-                &door,
-                stream,
-                door.admin.clone(),
-                Peer::new(local, None),
-                permit,
-            )
-            .await;
+            let uid = stream.peer_cred().ok().map(|user| user.uid());
+            let peer = Peer::user(local, uid);
+            serve(&door, stream, door.admin.clone(), peer, permit).await;
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod blocked;
 pub mod decide;
 pub mod directory;
 mod iq;
+pub mod limited;
 mod message;
 mod preauth;
 pub mod presence;
@@ -32,6 +33,9 @@ pub async fn stanza(
         Some(to) => to.clone(),
         None => stanza.from.to_bare(),
     };
+    if limited::refuses(server, &stanza, session, &to).await {
+        return None;
+    }
     if to.domain() != server.config.domain {
         return elsewhere(server, stanza, session, &to).await;
     }

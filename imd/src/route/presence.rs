@@ -6,7 +6,7 @@ use imd_proto::{Condition, Element, Jid, Kind, Stanza, StanzaError, ns};
 use imd_store::{RosterItem, RosterStep, SubscriptionRequest};
 
 use super::subscription::{self, Request};
-use super::{blocked, preauth};
+use super::{blocked, limited, preauth};
 use crate::feature::{avatar, caps, roster};
 use crate::server::Server;
 use crate::session::{Presence, Session};
@@ -26,6 +26,9 @@ pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, mut stan
             }
         };
     };
+    if limited::refuses(server, &stanza, Some(session), &to).await {
+        return;
+    }
     if let Some(request) = Request::of(stanza.type_attr()) {
         return outbound_request(server, session, request, stanza, &to).await;
     }
@@ -314,6 +317,10 @@ async fn outbound_request(
     }
     if blocked::refuses_outgoing(server, &stanza, &contact).await {
         return;
+    }
+    let ends = matches!(request, Request::Unsubscribe | Request::Unsubscribed);
+    if ends && let Err(error) = roster::may_part(server, &session.user, &contact).await {
+        return server.bounce(&stanza, &error).await;
     }
     let outcome = apply_outbound(server, &session.user, request, &contact).await;
     let change = match outcome {

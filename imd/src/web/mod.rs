@@ -3,6 +3,7 @@
 //! Handlers get requests whose peer is known ([`Peer`]). What lasts longer than a request (a WebSocket, a BOSH
 //! session) holds a sender of [`Web`], so that shutdown can wait for it.
 
+pub mod api;
 mod bosh;
 mod chat;
 mod headers;
@@ -111,8 +112,9 @@ pub fn site(web: &Arc<Web>) -> Router {
         .merge(chat::routes())
         .merge(invite::routes())
         .fallback(not_found)
-        .layer(axum::middleware::map_response(headers::secure))
         .with_state(Arc::clone(web))
+        .merge(api::for_tokens(&web.server))
+        .layer(axum::middleware::map_response(headers::secure))
 }
 
 /// What administrators of this computer reach.
@@ -121,6 +123,7 @@ pub fn admin(web: &Arc<Web>) -> Router {
         .route("/health", get(health::get))
         .fallback(not_found)
         .with_state(Arc::clone(web))
+        .merge(api::for_socket(&web.server))
 }
 
 async fn not_found() -> Response {

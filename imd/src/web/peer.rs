@@ -12,6 +12,8 @@ pub struct Peer {
     ip: IpAddr,
     /// Whether a proxy on this computer, which is trusted, says where requests come from.
     proxied: bool,
+    /// The user on this computer, where it came by a Unix socket for administrators.
+    uid: Option<u32>,
     /// Counts the connection as one of its address, for as long as something of it lives.
     _count: Option<Arc<dyn Send + Sync>>,
 }
@@ -23,8 +25,24 @@ impl Peer {
         Self {
             ip,
             proxied: false,
+            uid: None,
             _count: count,
         }
+    }
+
+    /// A user of this computer; `uid`: absent when the system does not tell.
+    #[must_use]
+    pub fn user(ip: IpAddr, uid: Option<u32>) -> Self {
+        Self {
+            uid,
+            ..Self::new(ip, None)
+        }
+    }
+
+    /// Which user of this computer it is, where that is known.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
     }
 
     /// A proxy, with the address of those whom it does not name.
@@ -33,6 +51,7 @@ impl Peer {
         Self {
             ip,
             proxied: true,
+            uid: None,
             _count: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What the server itself does with rooms: for groups of people, the administrator and the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use imd_proto::{Element, Jid, StanzaError, ns};
@@ -33,6 +33,7 @@ pub struct Overview {
 /// What the server does to a room.
 enum Deed {
     Change(Vec<Change>),
+    Configure(Box<Settings>),
     Destroy(Element),
 }
 
@@ -104,6 +105,8 @@ impl Rooms {
         created.map_err(|e| store_error(&e))?;
         self.registry.list(&room.jid, &room.settings);
         *slot = Some(room);
+        drop(slot);
+        self.registry.release(&handle);
         Ok(())
     }
 
@@ -118,6 +121,42 @@ impl Rooms {
         changes: Vec<Change>,
     ) -> Result<(), StanzaError> {
         self.by_server(server, jid, Deed::Change(changes)).await
+    }
+
+    /// Change the configuration without asking who may.
+    ///
+    /// # Errors
+    /// `item-not-found` when there is no such room; when the store fails.
+    pub async fn configure(
+        &self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<(), StanzaError> {
+        let mut settings = self.settings(server, jid).await?;
+        change(&mut settings);
+        self.by_server(server, jid, Deed::Configure(Box::new(settings)))
+            .await
+    }
+
+    /// The configuration of a room.
+    ///
+    /// # Errors
+    /// `item-not-found` when there is no such room; when the store fails.
+    pub async fn settings(&self, server: &Arc<Server>, jid: &Jid) -> Result<Settings, StanzaError> {
+        let handle = self.registry.handle(&jid.to_bare());
+        let mut slot = handle.state.lock().await;
+        let mut turn = Turn {
+            rooms: self,
+            server,
+            handle: &handle,
+            slot: &mut slot,
+        };
+        turn.load().await?;
+        let settings = turn.room().map(|room| room.settings.clone());
+        drop(slot);
+        self.registry.release(&handle);
+        settings
     }
 
     /// An account is gone for good: rooms in memory forget it, as the store has. Bans stay.
@@ -139,6 +178,35 @@ impl Rooms {
             };
             let deliveries = admin::apply(room, None, vec![change]);
             let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
+        }
+    }
+
+    /// Send an account out of all rooms but those in `keep` (bare addresses): it may not be in them any more.
+    pub async fn expel(&self, server: &Arc<Server>, account: &Jid, keep: &HashSet<String>) {
+        for handle in self.registry.handles() {
+            if keep.contains(handle.jid.as_str()) {
+                continue;
+            }
+            let mut slot = handle.state.lock().await;
+            let Some(room) = slot.as_mut() else { continue };
+            let kicks: Vec<Change> = room
+                .occupants
+                .values()
+                .filter(|occupant| occupant.jid.same_bare(account))
+                .map(|occupant| Change {
+                    what: admin::What::Role {
+                        nick: occupant.nick.clone(),
+                        role: Role::None,
+                    },
+                    reason: Some("this account may not be here any more".to_owned()),
+                })
+                .collect();
+            if kicks.is_empty() {
+                continue;
+            }
+            let deliveries = admin::apply(room, None, kicks);
+            let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
+            self.tidy(server, &handle, &mut slot).await;
         }
     }
 
@@ -173,6 +241,14 @@ impl Rooms {
         turn.load().await?;
         let deliveries = match deed {
             Deed::Destroy(destroy) => turn.destroy(&destroy).await?,
+            Deed::Configure(settings) => {
+                let mut record = registry::record(turn.room()?);
+                record.config = settings.to_json();
+                let saved = server.store.save_room(record).await;
+                saved.map_err(|e| store_error(&e))?;
+                self.registry.list(&handle.jid, &settings);
+                owner::configure(turn.room()?, *settings)
+            }
             Deed::Change(changes) => {
                 turn.store_changes(&changes).await?;
                 admin::apply(turn.room()?, None, changes)
@@ -180,6 +256,8 @@ impl Rooms {
         };
         let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
         self.tidy(server, &handle, &mut slot).await;
+        drop(slot);
+        self.registry.release(&handle);
         Ok(())
     }
 

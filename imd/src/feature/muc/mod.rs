@@ -38,6 +38,8 @@ use async_trait::async_trait;
 use imd_proto::{Jid, Stanza};
 use imd_store::Commit;
 
+pub use manage::Overview;
+
 use super::Service;
 use crate::server::Server;
 use registry::Registry;

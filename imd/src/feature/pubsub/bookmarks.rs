@@ -150,6 +150,54 @@ pub async fn take(host: &Host<'_>, storage: &Element) -> Result<(), StanzaError>
     Ok(())
 }
 
+/// Bookmark a room for an account, so that its clients enter it by themselves, unless it is bookmarked already.
+///
+/// # Errors
+/// When the store fails.
+pub async fn enter(host: &Host<'_>, room: &Jid, name: &str) -> Result<(), StanzaError> {
+    let found = host.server.store.item(host.jid.as_str(), NS, room.as_str());
+    if found.await.map_err(|e| store_error(&e))?.is_some() {
+        return Ok(());
+    }
+    let bookmark = Element::new("conference", NS)
+        .with_attr("name", name)
+        .with_attr("autojoin", "true");
+    publish::put_own(host, NS, config(), room.as_str(), &bookmark).await?;
+    changed(host).await;
+    Ok(())
+}
+
+/// Take the bookmark of a room away, where there is one.
+///
+/// # Errors
+/// When the store fails.
+pub async fn leave(host: &Host<'_>, room: &Jid) -> Result<(), StanzaError> {
+    if let Some(node) = host.find(NS).await?
+        && publish::retract_own(host, &node, room.as_str()).await?
+    {
+        changed(host).await;
+    }
+    Ok(())
+}
+
+/// Give the bookmark of a room another name, where it has the old one.
+///
+/// # Errors
+/// When the store fails.
+pub async fn rename(host: &Host<'_>, room: &Jid, old: &str, new: &str) -> Result<(), StanzaError> {
+    let found = host.server.store.item(host.jid.as_str(), NS, room.as_str());
+    let found = found.await.map_err(|e| store_error(&e))?;
+    let Some((_, mut bookmark)) = found.as_ref().and_then(bookmark) else {
+        return Ok(());
+    };
+    if bookmark.attr("name") == Some(old) {
+        bookmark.set_attr("name", new);
+        publish::put_own(host, NS, config(), room.as_str(), &bookmark).await?;
+        changed(host).await;
+    }
+    Ok(())
+}
+
 /// The bookmarks have changed: tell those who follow the old node.
 pub(super) async fn changed(host: &Host<'_>) {
     let outcome: Result<(), StanzaError> = async {

@@ -1,0 +1,135 @@
+//! What the server deletes by itself, each hour: messages that are kept no longer, tokens and invitations that have run
+//! out, old lines of the log. Only while the clock can be believed ([`clock`]).
+
+pub mod clock;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imd_store::{UnixMillis, now_millis};
+
+use crate::admin::{Refusal, retention};
+use crate::server::Server;
+use clock::{Clock, Judgement};
+
+/// How often it is looked for.
+const INTERVAL: Duration = Duration::from_secs(3600);
+/// Messages deleted in one transaction: others write in between.
+const BATCH: u32 = 500;
+const DAY_MILLIS: i64 = 86_400_000;
+/// How long the log of administration is kept.
+const LOG_DAYS: i64 = 730;
+/// Where the time that was believed last is among the settings.
+const TRUSTED: &str = "upkeep.clock";
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// Messages in archives.
+    pub messages: u64,
+    /// Login and API tokens.
+    pub tokens: u64,
+    /// Invitations.
+    pub invitations: u64,
+    /// Lines of the log.
+    pub log_lines: u64,
+}
+
+/// Look after the database until shutdown: at once, and each hour.
+pub async fn run(server: Arc<Server>) {
+    let mut clock = match trusted(&server).await {
+        Ok(trusted) => Clock::new(trusted),
+        Err(error) => {
+            tracing::warn!(%error, "cannot read which time was believed last: nothing is deleted by age");
+            return;
+        }
+    };
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = server.shutdown.requested() => return,
+        }
+        match tick(&server, &mut clock, now_millis(), Instant::now()).await {
+            Ok(Some(deleted)) if deleted != Deleted::default() => {
+                tracing::info!(?deleted, "deleted what is kept no longer");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot delete what is kept no longer; trying again in an hour")
+            }
+        }
+    }
+}
+
+async fn trusted(server: &Server) -> Result<Option<UnixMillis>, Refusal> {
+    let kept = server.store.setting(TRUSTED).await?;
+    Ok(kept.and_then(|text| text.parse().ok()))
+}
+
+/// Look once, at a time of the wall clock and of the one that never jumps; `None`: put off, because of the clock.
+///
+/// # Errors
+/// When the store fails; what was deleted before stays deleted.
+pub async fn tick(
+    server: &Server,
+    clock: &mut Clock,
+    now: UnixMillis,
+    monotonic: Instant,
+) -> Result<Option<Deleted>, Refusal> {
+    match clock.judge(now, monotonic) {
+        Judgement::Wait(why) => {
+            tracing::warn!(
+                why,
+                "the clock cannot be believed yet: nothing is deleted by age"
+            );
+            return Ok(None);
+        }
+        Judgement::Believe => {}
+    }
+    server
+        .store
+        .set_setting(TRUSTED, Some(now.to_string()))
+        .await?;
+    delete(server, now).await.map(Some)
+}
+
+async fn delete(server: &Server, now: UnixMillis) -> Result<Deleted, Refusal> {
+    let store = &server.store;
+    let mut deleted = Deleted::default();
+    let rules = retention::rules(server).await?;
+    for rule in &rules {
+        let Some(days) = rule.days else { continue };
+        let before = now - i64::from(days) * DAY_MILLIS;
+        loop {
+            let some = store
+                .archive_delete_older(&rule.owner, before, BATCH)
+                .await?;
+            deleted.messages += u64::from(some);
+            if some < BATCH || server.shutdown.is_requested() {
+                break;
+            }
+        }
+    }
+    if let Some(time) = server.config.archive.retention {
+        let kept = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let before = now.saturating_sub(kept);
+        let except: Vec<String> = rules.into_iter().map(|rule| rule.owner).collect();
+        loop {
+            let some = store
+                .archive_delete_older_of_all(before, &except, BATCH)
+                .await?;
+            deleted.messages += u64::from(some);
+            if some < BATCH || server.shutdown.is_requested() {
+                break;
+            }
+        }
+    }
+    deleted.tokens = store.delete_expired_tokens(now).await?;
+    deleted.invitations = store.delete_spent_invites(now).await?;
+    deleted.log_lines = store
+        .delete_audit_older(now - LOG_DAYS * DAY_MILLIS)
+        .await?;
+    Ok(deleted)
+}

@@ -1,0 +1,146 @@
+//! The admin API at `/api/v1`: REST with JSON, errors as RFC 9457, described by OpenAPI.
+//!
+//! Handlers read a request, call [`crate::admin`] and answer; nothing is decided here. Every route is entered with
+//! `routes!`, which puts it into the document as well. The command line uses the same router, over the Unix socket or,
+//! while the daemon does not run, in its own process.
+
+mod auth;
+mod groups;
+mod input;
+mod invitations;
+mod people;
+pub mod problem;
+mod rooms;
+mod server;
+mod tokens;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::server::Server;
+use problem::Problem;
+
+/// Where it is.
+pub const PATH: &str = "/api/v1";
+/// The largest body, in bytes: that of an import.
+const BODY_BYTES: usize = 16 << 20;
+
+/// The head of the document; the routes bring the rest.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "imd",
+        description = "Administration of an imd server. Over the Unix socket no token is needed.",
+        license(name = "Apache-2.0")
+    ),
+    servers((url = "/api/v1")),
+    security(("token" = [])),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+/// The one way to say who one is.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// All routes, and the document made of them.
+fn parts() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(people::list, people::create))
+        .routes(routes!(people::import))
+        .routes(routes!(people::show, people::change, people::remove))
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::show, groups::rename, groups::delete))
+        .routes(routes!(groups::add))
+        .routes(routes!(groups::remove))
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::show, rooms::change, rooms::destroy))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::revoke))
+        .routes(routes!(server::sessions))
+        .routes(routes!(server::close))
+        .routes(routes!(server::statistics))
+        .routes(routes!(server::announce))
+        .routes(routes!(server::retention))
+        .routes(routes!(server::retain, server::retain_as_all))
+        .routes(routes!(server::log))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::remove))
+        .routes(routes!(openapi))
+        .split_for_parts()
+}
+
+/// The document, as JSON.
+#[must_use]
+pub fn document() -> &'static str {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        // Plain data: this cannot fail.
+        parts().1.to_pretty_json().unwrap_or_default()
+    })
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "about",
+    responses((status = 200, body = Object, content_type = "application/json"), (status = "default", body = Problem)))]
+async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], document()).into_response()
+}
+
+fn router() -> Router<Arc<Server>> {
+    parts()
+        .0
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(axum::middleware::map_response(not_kept))
+}
+
+/// The API for those who have a token.
+pub fn for_tokens(server: &Arc<Server>) -> Router {
+    let auth = from_fn_with_state(Arc::clone(server), auth::by_token);
+    let router = router().layer(auth).with_state(Arc::clone(server));
+    Router::new().nest(PATH, router)
+}
+
+/// The API for those who have opened the socket, and for the command line itself.
+pub fn for_socket(server: &Arc<Server>) -> Router {
+    let router = router().layer(from_fn(auth::by_socket));
+    Router::new().nest(PATH, router.with_state(Arc::clone(server)))
+}
+
+async fn no_route() -> Problem {
+    let detail = format!("there is no such route; {PATH}/openapi.json has all");
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn wrong_method() -> Problem {
+    let detail = format!("this route has no such method; {PATH}/openapi.json has all");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Answers are about people: nobody keeps them.
+async fn not_kept(mut response: Response) -> Response {
+    let value = axum::http::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, value);
+    response
+}

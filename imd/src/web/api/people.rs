@@ -1,0 +1,78 @@
+//! `/people`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::input::{Body, Path, Query, Text};
+use super::problem::Problem;
+use crate::admin::Administrator;
+use crate::admin::accounts::{NewPerson, PeopleView, PersonChange, PersonView, RemovedView};
+use crate::admin::import::Imported;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// The username before the first one wanted; absent: from the beginning.
+    after: Option<String>,
+    /// How many at the most, 1 to 1000; absent: 100.
+    max: Option<u32>,
+}
+
+/// List people in the order of their usernames.
+#[utoipa::path(get, path = "/people", tag = "people", params(Page),
+    responses((status = 200, body = PeopleView), (status = "default", body = Problem)))]
+pub(super) async fn list(admin: Administrator, Query(page): Query<Page>) -> Answer<PeopleView> {
+    let max = page.max.unwrap_or(100);
+    Ok(Json(admin.people(page.after.as_deref(), max).await?))
+}
+
+/// Create a person.
+#[utoipa::path(post, path = "/people", tag = "people", request_body = NewPerson,
+    responses((status = 201, body = PersonView), (status = "default", body = Problem)))]
+pub(super) async fn create(
+    admin: Administrator,
+    Body(new): Body<NewPerson>,
+) -> Result<(StatusCode, Json<PersonView>), Problem> {
+    let person = admin.create_person(new).await?;
+    Ok((StatusCode::CREATED, Json(person)))
+}
+
+/// Show a person.
+#[utoipa::path(get, path = "/people/{username}", tag = "people", params(("username", description = "The name before @.")),
+    responses((status = 200, body = PersonView), (status = "default", body = Problem)))]
+pub(super) async fn show(admin: Administrator, Path(name): Path<String>) -> Answer<PersonView> {
+    Ok(Json(admin.person(&name).await?))
+}
+
+/// Change role, password, display name, or whether the person may log in.
+#[utoipa::path(patch, path = "/people/{username}", tag = "people", params(("username", description = "The name before @.")),
+    request_body = PersonChange,
+    responses((status = 200, body = PersonView), (status = "default", body = Problem)))]
+pub(super) async fn change(
+    admin: Administrator,
+    Path(name): Path<String>,
+    Body(change): Body<PersonChange>,
+) -> Answer<PersonView> {
+    Ok(Json(admin.change_person(&name, change).await?))
+}
+
+/// Remove a person and all that was theirs; the answer says what remains.
+#[utoipa::path(delete, path = "/people/{username}", tag = "people", params(("username", description = "The name before @.")),
+    responses((status = 200, body = RemovedView), (status = "default", body = Problem)))]
+pub(super) async fn remove(admin: Administrator, Path(name): Path<String>) -> Answer<RemovedView> {
+    Ok(Json(admin.remove_person(&name).await?))
+}
+
+/// Create people and groups from a CSV file: all rows or, with every bad row named, none.
+#[utoipa::path(post, path = "/people/import", tag = "people",
+    request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, body = Imported), (status = "default", body = Problem)))]
+pub(super) async fn import(admin: Administrator, Text(csv): Text) -> Answer<Imported> {
+    Ok(Json(admin.import_people(csv).await?))
+}
