@@ -48,3 +48,32 @@ pub fn config(data: &[u8]) {
         assert!(!problems.to_string().is_empty());
     }
 }
+
+/// A CSV file of people is read or refused in words, and what is read can be imported.
+pub fn people_csv(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match imd::admin::import::read(text) {
+        Ok(rows) => {
+            let mut names = std::collections::HashSet::new();
+            assert!(!rows.is_empty());
+            for row in rows {
+                assert_eq!(
+                    imd::admin::people::username(&row.username).as_deref(),
+                    Some(&*row.username)
+                );
+                assert!(names.insert(row.username), "one name on two lines");
+                assert!(row.groups.iter().all(|name| !name.trim().is_empty()));
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty() && faults.len() <= 1001);
+            assert!(
+                faults
+                    .iter()
+                    .all(|f| !f.at.is_empty() && !f.found.is_empty())
+            );
+        }
+    }
+}

@@ -27,3 +27,8 @@ fn every_settings_file_is_read_or_refused_in_words() {
 fn every_connection_of_a_browser_is_answered_or_ended() {
     run("http", properties::http);
 }
+
+#[test]
+fn every_file_of_people_is_read_or_refused_in_words() {
+    run("people_csv", properties::people_csv);
+}

@@ -20,6 +20,11 @@ pub enum What {
         options: Vec<String>,
     },
     Server(Server),
+    /// Requests to the admin API, one on each line, and whether they are carried out.
+    Administrator {
+        requests: String,
+        refused: bool,
+    },
     Client {
         who: Who,
         act: Act,
@@ -114,6 +119,14 @@ fn step(sentence: &str, block: String) -> Result<What> {
         ["account", name, ref options @ ..] => What::Account {
             name: name.to_owned(),
             options: list(options),
+        },
+        ["administrator", "asks"] => What::Administrator {
+            requests: block,
+            refused: false,
+        },
+        ["administrator", "is", "refused"] => What::Administrator {
+            requests: block,
+            refused: true,
         },
         ["server", "restarts"] => What::Server(Server::Restarts),
         ["server", "stops"] => What::Server(Server::Stops),

@@ -10,7 +10,7 @@ use super::player::{Connection, Player};
 use crate::support::client::within;
 use crate::support::pattern::{self, Names};
 use crate::support::{
-    Client, DOMAIN, Login, Mechanism, Refused, StreamManagement, TestServer, Way,
+    Client, DOMAIN, Login, Mechanism, Refused, StreamManagement, TestServer, Way, admin,
 };
 
 struct Stage {
@@ -81,6 +81,17 @@ impl Stage {
         match what {
             What::Settings(_) | What::Account { .. } => Ok(()),
             What::Server(act) => self.server_step(*act).await,
+            What::Administrator { requests, refused } => {
+                self.settle(None).await?;
+                for request in requests.lines().filter(|line| !line.trim().is_empty()) {
+                    let done = admin::ask(&self.server, &pattern::fill(request, &self.names)).await;
+                    let (status, answer) = done.with_context(|| request.to_owned())?;
+                    if (status >= 400) != *refused {
+                        bail!("{request}: {status} {answer}");
+                    }
+                }
+                Ok(())
+            }
             What::Client { who, act } => self
                 .client_step(who, act)
                 .await

@@ -14,6 +14,7 @@
     reason = "each test program uses another part of the support"
 )]
 
+pub mod admin;
 pub mod client;
 pub mod daemon;
 pub mod login;

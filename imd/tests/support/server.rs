@@ -84,9 +84,10 @@ impl TestServer {
         std::fs::write(&key, &identity.key)?;
         let settings = format!(
             "domain = {:?}\ndata_dir = {:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
-             [listen]\nstarttls = [\"127.0.0.1:0\"]\ndirect_tls = [\"127.0.0.1:0\"]\n{more}\n",
+             [listen]\nstarttls = [\"127.0.0.1:0\"]\ndirect_tls = [\"127.0.0.1:0\"]\nadmin = {:?}\n{more}\n",
             identity.domain,
             folder.path().join("data"),
+            folder.path().join("admin.sock"),
         );
         Ok(Self {
             folder,
@@ -113,6 +114,11 @@ impl TestServer {
     /// Where everything is.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the admin API is.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
     }
 
     /// The database file.

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod api;
 mod bosh;
 mod chat;
 mod discovery;
