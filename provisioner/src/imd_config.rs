@@ -27,6 +27,7 @@ key = \"{SERVER_KEY}\"
 starttls = [\"[::]:5222\"]
 direct_tls = [\"[::]:5223\"]
 https = [\"[::]:443\"]
+admin = \"/run/imd/admin.sock\"
 
 [web]
 web_root = \"/usr/share/perch/web\"

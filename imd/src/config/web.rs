@@ -45,6 +45,8 @@ pub struct UploadSettings {
     pub day_bytes: u64,
     /// Bytes of all files together.
     pub total_bytes: u64,
+    /// Bytes of the disk that uploads leave free, so that messages can be kept.
+    pub keep_free: u64,
     /// How long files are kept; absent: until the account is removed.
     pub retention: Option<Duration>,
 }
@@ -56,6 +58,7 @@ impl Default for UploadSettings {
             user_bytes: 2 << 30,
             day_bytes: 500 << 20,
             total_bytes: 20 << 30,
+            keep_free: 512 << 20,
             retention: None,
         }
     }
@@ -116,6 +119,7 @@ pub(super) fn uploads(mut table: Table<'_>) -> UploadSettings {
         user_bytes: bytes("user_bytes", 1, default.user_bytes),
         day_bytes: bytes("day_bytes", 1, default.day_bytes),
         total_bytes: bytes("total_bytes", 1, default.total_bytes),
+        keep_free: bytes("keep_free", 0, default.keep_free),
         retention: table.optional("retention", value::duration),
     };
     table.finish();

@@ -201,6 +201,19 @@ async fn requests_beyond_the_bounds_say_which_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_nearly_full_disk_takes_no_files() {
+    let site = Site::start("[uploads]\nkeep_free = \"1000000GiB\"\n").await;
+    let mut alice = site.login("alice").await;
+    let refused = request(&mut alice, "filename='a' size='1'").await;
+    assert_eq!(condition(&refused), "resource-constraint");
+    let text = refused
+        .child("error", "jabber:client")
+        .and_then(|error| error.child("text", "urn:ietf:params:xml:ns:xmpp-stanzas"))
+        .map(imd_proto::Element::text);
+    assert!(text.is_some_and(|text| text.contains("nearly full")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_found_by_discovery() {
     let site = Site::start("").await;
     let mut alice = site.login("alice").await;

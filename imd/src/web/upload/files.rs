@@ -29,6 +29,20 @@ impl Files {
         Ok(Self { root })
     }
 
+    /// Bytes of the disk that are free for the daemon (statvfs(3)).
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.root)?;
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the types differ between platforms"
+        )]
+        let (blocks, size) = (
+            u64::from(disk.blocks_available()),
+            u64::from(disk.fragment_size()),
+        );
+        Ok(blocks.saturating_mul(size))
+    }
+
     fn path(&self, id: &str) -> PathBuf {
         self.root.join(id.get(..2).unwrap_or("00")).join(id)
     }

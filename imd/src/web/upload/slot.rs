@@ -82,6 +82,7 @@ impl Slots {
         };
         let settings = &server.config.uploads;
         let upload = wanted(server, user, request, settings.file_bytes)?;
+        self.leaves_room(upload.size, settings.keep_free)?;
         let quota = UploadQuota {
             user_bytes: settings.user_bytes,
             day_bytes: settings.day_bytes,
@@ -111,6 +112,23 @@ impl Slots {
                 .with_child(put)
                 .with_child(Element::new("get", NS).with_attr("url", url)),
         ))
+    }
+}
+
+impl Slots {
+    /// Messages come before files: the last bytes of a disk are theirs.
+    fn leaves_room(&self, size: u64, keep_free: u64) -> Result<(), StanzaError> {
+        match self.uploads.files.free_bytes() {
+            Ok(free) if free < keep_free.saturating_add(size) => Err(StanzaError::with_text(
+                Condition::ResourceConstraint,
+                "the server's disk is nearly full: it takes messages, but no files",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell how much of the disk is free for uploads");
+                Ok(())
+            }
+        }
     }
 }
 
