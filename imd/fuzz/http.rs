@@ -1,4 +1,5 @@
-// A whole web site for the fuzz target `http`: whatever bytes come over a connection, it answers in HTTP or hangs up.
+// A whole web site for the fuzz targets `http` and `bosh`: whatever bytes come over a connection, it answers in HTTP or
+// hangs up.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,23 +108,98 @@ async fn web(folder: &Path) -> Arc<Web> {
     Web::new(server, parts).0
 }
 
+fn the_site() -> &'static Site {
+    static SITE: OnceLock<Site> = OnceLock::new();
+    SITE.get_or_init(Site::start)
+}
+
 /// Whatever comes over a connection is answered in HTTP, without an error of the server's own and without a panic, and a
 /// part of a file is the part that it says it is.
 pub fn http(data: &[u8]) {
-    static SITE: OnceLock<Site> = OnceLock::new();
-    let site = SITE.get_or_init(Site::start);
-    let (client, stream) = tokio::io::duplex(1 << 20);
-    let peer = Peer::new([192, 0, 2, 1].into(), None);
-    let served = speak(stream, site.router.clone(), peer, std::future::pending());
-    let answer = site.runtime.block_on(async {
-        let talked = talk(client, data);
-        let both = async { tokio::join!(served, talked).1 };
-        tokio::time::timeout(END, both)
-            .await
-            .expect("the connection ends in time")
-    });
+    let site = the_site();
+    let answer = site.runtime.block_on(connection(site, data));
     assert!(!PANICKED.load(Ordering::Relaxed), "something panicked");
     check(&answer);
+}
+
+/// Whatever bodies come in a BOSH session, in whatever order, each answer is a body. Each line of the input is a request;
+/// SID in it is the session's.
+pub fn bosh(data: &[u8]) {
+    let site = the_site();
+    let text = String::from_utf8_lossy(data);
+    site.runtime.block_on(async {
+        let begun = ask(site, BEGIN).await;
+        let Some(sid) = begun
+            .split("sid='")
+            .nth(1)
+            .and_then(|rest| rest.split('\'').next())
+        else {
+            // Too many sessions of before have not ended yet.
+            return;
+        };
+        // All at once, in a window that is wider than the session's.
+        let lines: Vec<_> = text
+            .lines()
+            .take(8)
+            .map(|line| line.replace("SID", sid))
+            .collect();
+        futures_util::future::join_all(lines.iter().map(|line| ask(site, line))).await;
+        // Whatever they were, the session ends now or has ended.
+        ask(
+            site,
+            &format!("<body xmlns='{HTTPBIND}' rid='9' sid='{sid}' type='terminate'/>"),
+        )
+        .await;
+    });
+    assert!(!PANICKED.load(Ordering::Relaxed), "something panicked");
+}
+
+const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
+const BEGIN: &str = "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh' to='perch.test' rid='1' \
+                     wait='1' hold='1' ver='1.6' xmpp:version='1.0'/>";
+
+/// POST a body; its answer, or nothing where it is held for longer than the site has to answer.
+async fn ask(site: &Site, body: &str) -> String {
+    let request = format!(
+        "POST /bosh HTTP/1.1\r\nhost: perch.test\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (client, stream) = tokio::io::duplex(1 << 20);
+    let served = speak(stream, site.router.clone(), peer(), std::future::pending());
+    let talked = talk(client, request.as_bytes());
+    tokio::pin!(served, talked);
+    // A request that is held is given up, as by a browser that goes.
+    let answer = tokio::select! {
+        answer = &mut talked => answer,
+        _ = &mut served => talked.await,
+    };
+    let answer = String::from_utf8(answer).unwrap();
+    if let Some((head, rest)) = answer.split_once("\r\n\r\n") {
+        let whole = rest.split("HTTP/1.1 ").next().unwrap_or_default();
+        let refused = head.starts_with("HTTP/1.1 413");
+        assert!(refused || head.starts_with("HTTP/1.1 200"), "{head}");
+        let read = imd_proto::xml::parse_document(whole, imd_proto::xml::Limits::default());
+        assert!(
+            refused || read.is_ok_and(|body| body.is("body", HTTPBIND)),
+            "{answer}"
+        );
+    }
+    answer
+}
+
+/// What a connection answers to the input. It has to end then.
+async fn connection(site: &Site, data: &[u8]) -> Vec<u8> {
+    let (client, stream) = tokio::io::duplex(1 << 20);
+    let served = speak(stream, site.router.clone(), peer(), std::future::pending());
+    let talked = talk(client, data);
+    let both = async { tokio::join!(served, talked).1 };
+    tokio::time::timeout(END, both)
+        .await
+        .expect("the connection ends in time")
+}
+
+fn peer() -> Peer {
+    Peer::new([192, 0, 2, 1].into(), None)
 }
 
 /// Send the input, then a request that ends the connection; what has been answered.

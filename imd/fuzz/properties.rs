@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use imd::store::ScramKeys;
 
-pub use http::http;
+pub use http::{bosh, http};
 
 /// SCRAM's client messages never panic, and nobody gets in with rubbish.
 pub fn scram(data: &[u8]) {

@@ -32,3 +32,8 @@ fn every_connection_of_a_browser_is_answered_or_ended() {
 fn every_file_of_people_is_read_or_refused_in_words() {
     run("people_csv", properties::people_csv);
 }
+
+#[test]
+fn every_request_of_a_bosh_session_is_answered_in_bodies() {
+    run("bosh", properties::bosh);
+}
