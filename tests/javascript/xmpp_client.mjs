@@ -18,6 +18,15 @@ const plain = (element) => ({
 async function logIn(username) {
   const { service, domain } = settings;
   const xmpp = client({ service, domain, username, password: settings[username], resource: "javascript" });
+  // It gives a step of the negotiation two seconds, which a busy computer may need for TLS alone.
+  xmpp.timeout = 60_000;
+  // It begins to listen for an answer only when the socket says that the question is written, and misses one that comes
+  // before that: here it listens at once.
+  const write = xmpp.write.bind(xmpp);
+  xmpp.write = (data) => {
+    write(data).catch((error) => xmpp.emit("error", error));
+    return Promise.resolve();
+  };
   const inbox = new Inbox();
   xmpp.on("stanza", (stanza) => inbox.put(plain(stanza)));
   const failed = new Promise((_, reject) => xmpp.on("error", reject));
