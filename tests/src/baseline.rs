@@ -17,6 +17,8 @@ pub enum Outcome {
     Failed,
     /// It tests what the server does not offer.
     NotApplicable,
+    /// It passes or fails by chance, by a mistake of its own. Only a baseline says so.
+    Varies,
 }
 
 impl fmt::Display for Outcome {
@@ -25,6 +27,7 @@ impl fmt::Display for Outcome {
             Self::Passed => "passed",
             Self::Failed => "failed",
             Self::NotApplicable => "not-applicable",
+            Self::Varies => "varies",
         })
     }
 }
@@ -46,8 +49,9 @@ pub fn parse(text: &str) -> Result<Outcomes> {
             Some("passed") => Outcome::Passed,
             Some("failed") => Outcome::Failed,
             Some("not-applicable") => Outcome::NotApplicable,
+            Some("varies") => Outcome::Varies,
             other => bail!(
-                "line {number}: the outcome is {}; accepted: passed, failed, not-applicable",
+                "line {number}: the outcome is {}; accepted: passed, failed, not-applicable, varies",
                 other.unwrap_or_default()
             ),
         };
@@ -71,7 +75,7 @@ pub fn differences(baseline: &Outcomes, found: &Outcomes) -> Vec<String> {
     for (name, (outcome, reason)) in found {
         match baseline.get(name) {
             None => differences.push(format!("new: {outcome} {name}: {reason}")),
-            Some((known, _)) if known != outcome => {
+            Some((known, _)) if known != outcome && *known != Outcome::Varies => {
                 let lost = *known == Outcome::Passed;
                 let what = if lost { "lost" } else { "to be recorded" };
                 differences.push(format!(
@@ -91,8 +95,7 @@ pub fn differences(baseline: &Outcomes, found: &Outcomes) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const BASELINE: &str =
-        "# a note\npassed\tA\nfailed\tB\tits own mistake\nnot-applicable\tC\tno such feature\n";
+    const BASELINE: &str = "# a note\npassed\tA\nfailed\tB\tits own mistake\nnot-applicable\tC\tno such feature\nvaries\tE\tchance\n";
 
     fn differing(found: &str) -> Vec<String> {
         differences(&parse(BASELINE).unwrap(), &parse(found).unwrap())
@@ -100,8 +103,10 @@ mod tests {
 
     #[test]
     fn a_run_like_the_baseline_differs_in_nothing_whatever_the_reasons() {
-        let found = "passed\tA\t\nfailed\tB\tanother reason\nnot-applicable\tC\tx\n";
-        assert_eq!(differing(found), [""; 0]);
+        for chance in ["passed\tE\n", "failed\tE\tx\n"] {
+            let found = "passed\tA\t\nfailed\tB\tanother reason\nnot-applicable\tC\tx\n";
+            assert_eq!(differing(&format!("{found}{chance}")), [""; 0]);
+        }
     }
 
     #[test]
@@ -112,6 +117,7 @@ mod tests {
             "to be recorded: B was failed, now passed: ",
             "new: not-applicable D: y",
             "missing: C was not run",
+            "missing: E was not run",
         ];
         assert_eq!(differing(found), expected);
     }
