@@ -129,7 +129,8 @@ pub fn assert_slot_is_good(vm: &Vm) -> Result<()> {
     .with_context(|| format!("slot {slot} has {:?} tries left", left.trim()))
 }
 
-/// The bar for an idle server: under 15 MB resident. Returns the KiB.
+/// A ceiling for an idle server: 18 MB resident. Returns the KiB. The bar of 15 MB is missed since the admin API came
+/// (15.8 MB on 2026-11-29); docs/contributing.md says so.
 ///
 /// # Errors
 ///
@@ -141,8 +142,8 @@ pub fn assert_idle_imd_is_small(vm: &Vm) -> Result<u64> {
         .parse()
         .with_context(|| format!("the resident memory in {status:?}"))?;
     ensure!(
-        kib * 1024 < 15_000_000,
-        "the idle imd has {kib} KiB resident; the bar is 15 MB"
+        kib * 1024 < 18_000_000,
+        "the idle imd has {kib} KiB resident; the ceiling is 18 MB"
     );
     Ok(kib)
 }
