@@ -17,11 +17,12 @@ mod tokens;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tower_service::Service as _;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -117,15 +118,36 @@ fn router() -> Router<Arc<Server>> {
 
 /// The API for those who have a token.
 pub fn for_tokens(server: &Arc<Server>) -> Router {
-    let auth = from_fn_with_state(Arc::clone(server), auth::by_token);
-    let router = router().layer(auth).with_state(Arc::clone(server));
-    Router::new().nest(PATH, router)
+    let server = Arc::clone(server);
+    when_asked_for(move || {
+        let auth = from_fn_with_state(Arc::clone(&server), auth::by_token);
+        router().layer(auth).with_state(Arc::clone(&server))
+    })
 }
 
 /// The API for those who have opened the socket, and for the command line itself.
 pub fn for_socket(server: &Arc<Server>) -> Router {
-    let router = router().layer(from_fn(auth::by_socket));
-    Router::new().nest(PATH, router.with_state(Arc::clone(server)))
+    let server = Arc::clone(server);
+    when_asked_for(move || {
+        let router = router().layer(from_fn(auth::by_socket));
+        router.with_state(Arc::clone(&server))
+    })
+}
+
+/// Makes the routes with the first request: with their document they are much code and memory, and most servers are
+/// seldom administered.
+fn when_asked_for(make: impl Fn() -> Router + Send + Sync + 'static) -> Router {
+    let made = Arc::new((OnceLock::new(), make));
+    let pass_on = move |request: Request| {
+        let made = Arc::clone(&made);
+        async move {
+            let (router, make) = &*made;
+            let mut router = router.get_or_init(make).clone();
+            // A router is always ready, and its errors are answers.
+            router.call(request).await
+        }
+    };
+    Router::new().nest(PATH, Router::new().fallback(pass_on))
 }
 
 async fn no_route() -> Problem {
