@@ -9,7 +9,7 @@ use imd_store::{AffiliationChange, now_millis};
 use super::admin::{self, Change};
 use super::announce::{self};
 use super::delivery::{Delivery, Effects};
-use super::registry;
+use super::registry::{self, Handle};
 use super::role::{Affiliation, Role};
 use super::room::{Affiliated, Room, status};
 use super::settings::Settings;
@@ -31,9 +31,9 @@ pub struct Overview {
 }
 
 /// What the server does to a room.
-enum Deed {
+enum Deed<'a> {
     Change(Vec<Change>),
-    Configure(Box<Settings>),
+    Configure(Box<dyn FnOnce(&mut Settings) + Send + 'a>),
     Destroy(Element),
 }
 
@@ -75,6 +75,20 @@ impl Rooms {
     ) -> Result<(), StanzaError> {
         self.registry.index(server).await?;
         let handle = self.registry.handle(&jid.to_bare());
+        let created = self
+            .create_in(server, &handle, settings, affiliations)
+            .await;
+        self.registry.release(&handle);
+        created
+    }
+
+    async fn create_in(
+        &self,
+        server: &Arc<Server>,
+        handle: &Arc<Handle>,
+        settings: Settings,
+        affiliations: &[(Jid, Affiliation)],
+    ) -> Result<(), StanzaError> {
         let mut slot = handle.state.lock().await;
         let settings = Settings {
             locked: false,
@@ -105,8 +119,6 @@ impl Rooms {
         created.map_err(|e| store_error(&e))?;
         self.registry.list(&room.jid, &room.settings);
         *slot = Some(room);
-        drop(slot);
-        self.registry.release(&handle);
         Ok(())
     }
 
@@ -131,11 +143,9 @@ impl Rooms {
         &self,
         server: &Arc<Server>,
         jid: &Jid,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut Settings) + Send,
     ) -> Result<(), StanzaError> {
-        let mut settings = self.settings(server, jid).await?;
-        change(&mut settings);
-        self.by_server(server, jid, Deed::Configure(Box::new(settings)))
+        self.by_server(server, jid, Deed::Configure(Box::new(change)))
             .await
     }
 
@@ -145,18 +155,35 @@ impl Rooms {
     /// `item-not-found` when there is no such room; when the store fails.
     pub async fn settings(&self, server: &Arc<Server>, jid: &Jid) -> Result<Settings, StanzaError> {
         let handle = self.registry.handle(&jid.to_bare());
+        let found = self.settings_in(server, &handle).await;
+        self.registry.release(&handle);
+        found
+    }
+
+    async fn settings_in(
+        &self,
+        server: &Arc<Server>,
+        handle: &Arc<Handle>,
+    ) -> Result<Settings, StanzaError> {
         let mut slot = handle.state.lock().await;
-        let mut turn = Turn {
+        let mut turn = self.turn(server, handle, &mut slot);
+        turn.load().await?;
+        Ok(turn.room()?.settings.clone())
+    }
+
+    /// A room in somebody's hands, while its state is locked.
+    pub(super) fn turn<'a>(
+        &'a self,
+        server: &'a Arc<Server>,
+        handle: &'a Arc<Handle>,
+        slot: &'a mut Option<Room>,
+    ) -> Turn<'a> {
+        Turn {
             rooms: self,
             server,
-            handle: &handle,
-            slot: &mut slot,
-        };
-        turn.load().await?;
-        let settings = turn.room().map(|room| room.settings.clone());
-        drop(slot);
-        self.registry.release(&handle);
-        settings
+            handle,
+            slot,
+        }
     }
 
     /// An account is gone for good: rooms in memory forget it, as the store has. Bans stay.
@@ -228,36 +255,43 @@ impl Rooms {
         &self,
         server: &Arc<Server>,
         jid: &Jid,
-        deed: Deed,
+        deed: Deed<'_>,
     ) -> Result<(), StanzaError> {
         let handle = self.registry.handle(&jid.to_bare());
+        let done = self.carry_out(server, &handle, deed).await;
+        // Also after an error: otherwise each address that somebody makes up would stay in memory.
+        self.registry.release(&handle);
+        done
+    }
+
+    async fn carry_out(
+        &self,
+        server: &Arc<Server>,
+        handle: &Arc<Handle>,
+        deed: Deed<'_>,
+    ) -> Result<(), StanzaError> {
         let mut slot = handle.state.lock().await;
-        let mut turn = Turn {
-            rooms: self,
-            server,
-            handle: &handle,
-            slot: &mut slot,
-        };
+        let mut turn = self.turn(server, handle, &mut slot);
         turn.load().await?;
         let deliveries = match deed {
             Deed::Destroy(destroy) => turn.destroy(&destroy).await?,
-            Deed::Configure(settings) => {
+            Deed::Configure(change) => {
+                let mut settings = turn.room()?.settings.clone();
+                change(&mut settings);
                 let mut record = registry::record(turn.room()?);
                 record.config = settings.to_json();
                 let saved = server.store.save_room(record).await;
                 saved.map_err(|e| store_error(&e))?;
                 self.registry.list(&handle.jid, &settings);
-                owner::configure(turn.room()?, *settings)
+                owner::configure(turn.room()?, settings)
             }
             Deed::Change(changes) => {
                 turn.store_changes(&changes).await?;
                 admin::apply(turn.room()?, None, changes)
             }
         };
-        let _ = outbox::send(server, &handle, Effects::from(deliveries)).await;
-        self.tidy(server, &handle, &mut slot).await;
-        drop(slot);
-        self.registry.release(&handle);
+        let _ = outbox::send(server, handle, Effects::from(deliveries)).await;
+        self.tidy(server, handle, &mut slot).await;
         Ok(())
     }
 

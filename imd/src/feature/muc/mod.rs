@@ -71,12 +71,7 @@ impl Rooms {
     async fn room(&self, server: &Arc<Server>, stanza: Stanza, to: &Jid) -> Option<Commit> {
         let handle = self.registry.handle(&to.to_bare());
         let mut slot = handle.state.lock().await;
-        let mut turn = turn::Turn {
-            rooms: self,
-            server,
-            handle: &handle,
-            slot: &mut slot,
-        };
+        let mut turn = self.turn(server, &handle, &mut slot);
         let commit = turn.take(&stanza, to).await;
         drop(slot);
         self.registry.release(&handle);
