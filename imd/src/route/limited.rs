@@ -2,7 +2,7 @@
 //! the server itself, its uploads and its channels. [`decide`] is the rule; the rest finds out who is who.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use imd_proto::{Condition, Jid, Kind, Stanza, StanzaError};
 use imd_store::{Role, StoreError};
@@ -11,8 +11,9 @@ use super::presence;
 use crate::server::Server;
 use crate::session::Session;
 
-/// Accounts whose circles are kept; when there are more, all are forgotten and read again.
-const CACHED_ACCOUNTS: usize = 20_000;
+/// Accounts whose circles are kept; when there are more, all are forgotten and read again. More than are online on one
+/// server, as each stanza asks.
+const CACHED_ACCOUNTS: usize = 100_000;
 
 /// With whom a limited account may talk.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub fn decide(way: Way, other: Other, kind: Kind, type_attr: Option<&str>) -> Ve
 /// Circles of accounts that were in use lately; `None` for those that are not limited.
 #[derive(Default)]
 pub struct Limited {
-    cached: Mutex<Cached>,
+    cached: RwLock<Cached>,
 }
 
 #[derive(Default)]
@@ -105,8 +106,8 @@ struct Cached {
 }
 
 impl Limited {
-    fn lock(&self) -> MutexGuard<'_, Cached> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self) -> RwLockWriteGuard<'_, Cached> {
+        self.cached.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The circle of an account; `None`: it is not limited, or there is no such account.
@@ -119,7 +120,7 @@ impl Limited {
         user: &str,
     ) -> Result<Option<Arc<Circle>>, StoreError> {
         let generation = {
-            let cached = self.lock();
+            let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(circle) = cached.circles.get(user) {
                 return Ok(circle.clone());
             }
@@ -139,7 +140,7 @@ impl Limited {
             })),
             _ => None,
         };
-        let mut cached = self.lock();
+        let mut cached = self.change();
         if cached.generation == generation && role.is_some() {
             if cached.circles.len() >= CACHED_ACCOUNTS {
                 cached.circles.clear();
@@ -151,7 +152,7 @@ impl Limited {
 
     /// Roles or groups have changed.
     pub fn forget_all(&self) {
-        let mut cached = self.lock();
+        let mut cached = self.change();
         cached.generation += 1;
         cached.circles.clear();
     }
