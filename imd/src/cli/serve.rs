@@ -14,14 +14,25 @@ use crate::session::saved;
 use crate::shutdown::Shutdown;
 use crate::{listen, notify};
 
-/// How long rooms have to say goodbye to their occupants, before the clients are told.
-const ROOMS_CLOSE: Duration = Duration::from_secs(2);
+// A stop takes ten seconds at the most; what is written at the end needs some of them.
+const _: () = assert!(
+    2 * ROOMS_CLOSE.as_millis()
+        + DRAIN.as_millis()
+        + SERVERS_DRAIN.as_millis()
+        + PUSH_DRAIN.as_millis()
+        + RUNTIME_END.as_millis()
+        <= 9_000
+);
+/// How long rooms have to say goodbye to their occupants, before the clients are told and once more after it.
+const ROOMS_CLOSE: Duration = Duration::from_secs(1);
 /// How long clients have to take their goodbye.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(5);
 /// How long other servers and components have after that.
-const SERVERS_DRAIN: Duration = Duration::from_millis(1500);
+const SERVERS_DRAIN: Duration = Duration::from_secs(1);
 /// How long notifications that have been answered have to be accounted for.
-const PUSH_DRAIN: Duration = Duration::from_secs(1);
+const PUSH_DRAIN: Duration = Duration::from_millis(500);
+/// How long tasks that go on after everything have to end.
+const RUNTIME_END: Duration = Duration::from_millis(500);
 
 pub(super) fn command(file: &Path) -> Result<ExitCode> {
     init_log();
@@ -48,7 +59,7 @@ pub(super) fn command(file: &Path) -> Result<ExitCode> {
         serve(config, shutdown, |_| {}).await
     });
     // Whoever is left after the deadline is not waited for.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(RUNTIME_END);
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
@@ -127,13 +138,10 @@ pub async fn serve(
     shutdown.requested().await;
     notify::stopping();
     // Before anybody's connection ends: each occupant hears of one end, its own, and not of everybody's.
-    let rooms = server.rooms.close(&server);
-    if tokio::time::timeout(ROOMS_CLOSE, rooms).await.is_err() {
-        tracing::warn!("some rooms did not say goodbye in time");
-    }
+    close_rooms(&server).await;
     server.shutdown.request();
     // Whoever came in meanwhile.
-    server.rooms.close(&server).await;
+    close_rooms(&server).await;
     tracing::info!(sessions = server.directory.len(), "shutting down");
     if tokio::time::timeout(DRAIN, &mut listening).await.is_err() {
         tracing::warn!(
@@ -168,6 +176,13 @@ pub async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn close_rooms(server: &Arc<Server>) {
+    let rooms = server.rooms.close(server);
+    if tokio::time::timeout(ROOMS_CLOSE, rooms).await.is_err() {
+        tracing::warn!("some rooms did not say goodbye in time");
+    }
 }
 
 /// Tell systemd that the runtime still turns, and how many are online.

@@ -37,13 +37,7 @@ pub struct Deleted {
 
 /// Look after the database until shutdown: at once, and each hour.
 pub async fn run(server: Arc<Server>) {
-    let mut clock = match trusted(&server).await {
-        Ok(trusted) => Clock::new(trusted),
-        Err(error) => {
-            tracing::warn!(%error, "cannot read which time was believed last: nothing is deleted by age");
-            return;
-        }
-    };
+    let mut clock = None;
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -51,16 +45,25 @@ pub async fn run(server: Arc<Server>) {
             _ = ticks.tick() => {}
             () = server.shutdown.requested() => return,
         }
-        match tick(&server, &mut clock, now_millis(), Instant::now()).await {
+        match hourly(&server, &mut clock).await {
             Ok(Some(deleted)) if deleted != Deleted::default() => {
                 tracing::info!(?deleted, "deleted what is kept no longer");
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot delete what is kept no longer; trying again in an hour")
+                tracing::warn!(%error, "cannot delete what is kept no longer; trying again in an hour");
             }
         }
     }
+}
+
+/// [`tick`] at the present time, with the clock as an earlier run has left it where this is the first time.
+async fn hourly(server: &Server, clock: &mut Option<Clock>) -> Result<Option<Deleted>, Refusal> {
+    let clock = match clock {
+        Some(clock) => clock,
+        None => clock.insert(Clock::new(trusted(server).await?)),
+    };
+    tick(server, clock, now_millis(), Instant::now()).await
 }
 
 async fn trusted(server: &Server) -> Result<Option<UnixMillis>, Refusal> {
