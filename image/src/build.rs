@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
@@ -61,20 +63,26 @@ pub fn build(configs: &Configs, mut facts: Facts, options: &Options) -> Result<B
     let (archive, packages) = stage("resolve", || {
         resolve(configs, &lock, &options.archive, options, &mut facts)
     })?;
-    stage("binaries", || binaries(configs, &facts))?;
-    let (base, files, kernel_version) = stage("base", || {
-        binfmt::enable()?;
-        let base = rootfs::base(
-            configs,
-            &archive,
-            &packages,
-            lock.date,
-            &options.bases,
-            options.fresh,
-        )?;
-        let files = work.join("files");
-        let version = unpack(&archive, &packages, &files)?;
-        Ok((base, files, version))
+    // Side by side: linking the server keeps one core busy for minutes.
+    let (base, files, kernel_version) = thread::scope(|scope| {
+        let base = scope.spawn(|| {
+            stage("base", || {
+                binfmt::enable()?;
+                let base = rootfs::base(
+                    configs,
+                    &archive,
+                    &packages,
+                    lock.date,
+                    &options.bases,
+                    options.fresh,
+                )?;
+                let files = work.join("files");
+                let version = unpack(&archive, &packages, &files)?;
+                Ok((base, files, version))
+            })
+        });
+        stage("binaries", || binaries(configs, &facts))?;
+        base.join().unwrap_or_else(|panic| resume_unwind(panic))
     })?;
     let plan: Plan = plan::plan(configs, &facts)?;
     let root = stage("root", || rootfs::root(&base, &plan, &facts, work))?;

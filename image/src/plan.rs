@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{config::Configs, facts::Facts};
 
-/// The stages of a build in order, with what each makes.
+/// The stages of a build in order (`binaries` and `base` side by side), with what each makes.
 pub const STAGES: [(&str, &str); 7] = [
     (
         "resolve",

@@ -6,16 +6,13 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use perch_tests::card::{Card, built_image};
 use perch_tests::command::output_of;
-use perch_tests::lab::{Lab, asked_for};
+use perch_tests::lab::Lab;
 use perch_tests::qemu::setting;
 
 const MIB: u64 = 1 << 20;
 
 /// Runs `check` on a freshly flashed card.
 fn with_card(name: &str, check: impl FnOnce(&Card) -> Result<()>) -> Result<()> {
-    if !asked_for("boot_chain") {
-        return Ok(());
-    }
     let lab = Lab::new("boot_chain", name)?;
     check(&Card::flash(&lab, "card")?)?;
     lab.passed();
@@ -23,6 +20,7 @@ fn with_card(name: &str, check: impl FnOnce(&Card) -> Result<()>) -> Result<()> 
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn the_firmware_finds_every_file_of_its_chain() -> Result<()> {
     with_card("firmware", |card| {
         let config = card.read_text("config.txt")?;
@@ -57,6 +55,7 @@ fn the_firmware_finds_every_file_of_its_chain() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn every_overlay_that_config_txt_names_is_there() -> Result<()> {
     with_card("overlays", |card| {
         let config = card.read_text("config.txt")?;
@@ -80,6 +79,7 @@ fn every_overlay_that_config_txt_names_is_there() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn every_other_file_that_config_txt_names_is_there() -> Result<()> {
     with_card("named_files", |card| {
         let config = card.read_text("config.txt")?;
@@ -93,6 +93,7 @@ fn every_other_file_that_config_txt_names_is_there() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn u_boot_finds_its_script_and_the_script_names_no_device() -> Result<()> {
     with_card("script", |card| {
         let script = card.read("boot.scr")?;
@@ -122,6 +123,7 @@ fn u_boot_finds_its_script_and_the_script_names_no_device() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn the_disk_has_the_documented_partitions_and_both_slots_are_filled() -> Result<()> {
     with_card("partitions", |card| {
         let wanted = ["BOOTFS", "boot_a", "boot_b", "system_a", "system_b", "data"];
@@ -157,6 +159,7 @@ fn the_disk_has_the_documented_partitions_and_both_slots_are_filled() -> Result<
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn a_person_finds_an_example_of_perch_toml_and_no_settings() -> Result<()> {
     with_card("example", |card| {
         let example = card.read_text("perch.example.toml")?;
@@ -181,10 +184,8 @@ fn a_person_finds_an_example_of_perch_toml_and_no_settings() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only boot-chain`"]
 fn the_image_is_small_and_complete() -> Result<()> {
-    if !asked_for("boot_chain") {
-        return Ok(());
-    }
     let lab = Lab::new("boot_chain", "files")?;
     let image = built_image()?;
     let raw = output_of(

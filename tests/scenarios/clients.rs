@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use perch_tests::clients::converse;
 use perch_tests::host_imd::HostImd;
-use perch_tests::lab::{Lab, asked_for};
+use perch_tests::lab::Lab;
 use perch_tests::qemu::free_port;
 use perch_tests::wait::wait_until;
 use perch_tests::xmpp::{Connector, Login};
@@ -29,9 +29,6 @@ fn passwords() -> Value {
 
 /// One conversation of `tests/clients/conversations.py` on a fresh server.
 fn conversation(name: &str, more: &Value) -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", name)?;
     let imd = server_with_two_accounts(&lab)?;
     let mut settings = passwords();
@@ -45,20 +42,20 @@ fn conversation(name: &str, more: &Value) -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn every_mechanism_logs_in_on_both_ports() -> Result<()> {
     conversation("every_mechanism_on_both_ports", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_wrong_password_is_refused() -> Result<()> {
     conversation("wrong_password_is_refused", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn clients_see_when_the_certificate_is_another_authoritys() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "another_authority")?;
     let imd = server_with_two_accounts(&lab)?;
     let other_ca = another_authority(&lab.work)?;
@@ -84,26 +81,31 @@ fn another_authority(folder: &Path) -> Result<std::path::PathBuf> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn contacts_see_each_other_come_and_go() -> Result<()> {
     conversation("contacts_and_presence", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_refused_contact_sees_nothing() -> Result<()> {
     conversation("a_refused_contact_sees_nothing", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn every_device_has_the_whole_talk() -> Result<()> {
     conversation("every_device_has_the_talk", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn the_archive_pages_in_order() -> Result<()> {
     conversation("the_archive_pages_in_order", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_resumed_session_loses_and_doubles_nothing() -> Result<()> {
     conversation(
         "a_resumed_session_loses_and_doubles_nothing",
@@ -112,25 +114,26 @@ fn a_resumed_session_loses_and_doubles_nothing() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_blocked_person_does_not_get_through() -> Result<()> {
     conversation("a_blocked_person_does_not_get_through", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_card_is_seen_by_contacts() -> Result<()> {
     conversation("a_card_is_seen_by_contacts", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn messages_wait_for_the_absent() -> Result<()> {
     conversation("messages_wait_for_the_absent", &json!({}))
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn people_meet_in_a_room() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "rooms")?;
     let imd = server_with_two_accounts(&lab)?;
     converse(
@@ -147,10 +150,8 @@ fn people_meet_in_a_room() -> Result<()> {
 
 /// slixmpp as an external component (XEP-0114).
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_component_talks_with_a_client() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "component")?;
     let port = free_port()?.1;
     let imd = HostImd::start_with(
@@ -174,10 +175,8 @@ fn a_component_talks_with_a_client() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_login_can_be_bound_to_its_tls_channel() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "channel_binding")?;
     let imd = server_with_two_accounts(&lab)?;
     let connector = Connector::new(&imd.server.ca, &imd.server.domain, imd.server.direct_tls)?;
@@ -204,10 +203,8 @@ fn a_login_can_be_bound_to_its_tls_channel() -> Result<()> {
 
 /// The daemon is killed in the middle of a burst; every message it had acknowledged is in the archive, none twice.
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn nothing_acknowledged_is_lost_when_the_daemon_is_killed() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "killed_in_a_burst")?;
     let mut imd = server_with_two_accounts(&lab)?;
     let acknowledged = lab.work.join("acknowledged.txt");
@@ -261,10 +258,8 @@ fn server_after(old: HostImd, lab: &Lab) -> Result<HostImd> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn clients_are_told_when_the_daemon_is_asked_to_stop() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "told_of_shutdown")?;
     let mut imd = server_with_two_accounts(&lab)?;
     let ready = lab.work.join("ready");
@@ -307,9 +302,6 @@ fn clients_are_told_when_the_daemon_is_asked_to_stop() -> Result<()> {
 
 /// One conversation of `tests/clients/pep.py`, with a third account, on a fresh server.
 fn pep(name: &str) -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", name)?;
     let imd = server_with_two_accounts(&lab)?;
     imd.add_user("carla", CARLA)?;
@@ -322,40 +314,44 @@ fn pep(name: &str) -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_picture_and_devices_are_shown_to_contacts() -> Result<()> {
     pep("a_picture_and_devices_are_shown_to_contacts")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn only_who_asked_for_it_is_notified() -> Result<()> {
     pep("only_who_asked_for_it_is_notified")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn many_items_are_kept_and_retracted() -> Result<()> {
     pep("many_items_are_kept_and_retracted")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn bookmarks_of_clients_of_every_age_agree() -> Result<()> {
     pep("bookmarks_of_clients_of_every_age_agree")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_picture_is_one_in_vcard_and_nodes() -> Result<()> {
     pep("a_picture_is_one_in_vcard_and_nodes")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_channel_has_followers() -> Result<()> {
     pep("a_channel_has_followers")
 }
 
 #[test]
+#[ignore = "run `ci/test --only clients`"]
 fn a_file_is_uploaded_and_fetched_by_a_contact() -> Result<()> {
-    if !asked_for("clients") {
-        return Ok(());
-    }
     let lab = Lab::new("clients", "a_file_is_uploaded_and_fetched_by_a_contact")?;
     let imd = server_with_two_accounts(&lab)?;
     let mut settings = passwords();

@@ -6,16 +6,14 @@ use perch_tests::box_settings::perch_toml;
 use perch_tests::card::Card;
 use perch_tests::chat::meet_and_meet_again_after_a_reset;
 use perch_tests::guest;
-use perch_tests::lab::{Lab, asked_for};
+use perch_tests::lab::Lab;
 use perch_tests::qemu::Board;
 use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
 
 #[test]
+#[ignore = "run `ci/test --only raspi4b`"]
 fn a_flashed_card_boots_is_tuned_and_carries_a_chat_over_a_reset() -> Result<()> {
-    if !asked_for("raspi4b") {
-        return Ok(());
-    }
     let lab = Lab::new("raspi4b", "chat")?;
     let card = Card::flash(&lab, "card")?;
     let key = SshKey::new(&lab)?;

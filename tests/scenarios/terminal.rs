@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use perch_tests::command::output_of;
 use perch_tests::host_imd::{DOMAIN, HostImd};
-use perch_tests::lab::{Lab, asked_for};
+use perch_tests::lab::Lab;
 use perch_tests::terminal::Terminal;
 
 const PASSWORD: &str = "a terminal's password";
@@ -57,10 +57,8 @@ fn trust(folder: &Path, authority: &Path) -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only terminal`"]
 fn two_people_chat_in_terminals() -> Result<()> {
-    if !asked_for("terminal") {
-        return Ok(());
-    }
     let lab = Lab::new("terminal", "profanity")?;
     let imd = HostImd::start(&lab)?;
     for name in ["anna", "ben"] {

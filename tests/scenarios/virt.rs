@@ -9,7 +9,7 @@ use perch_tests::card::Card;
 use perch_tests::chat::{assert_web, meet_and_meet_again_after_a_reset, server_on};
 use perch_tests::clients::converse;
 use perch_tests::guest;
-use perch_tests::lab::{Lab, asked_for};
+use perch_tests::lab::Lab;
 use perch_tests::qemu::Board;
 use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
@@ -26,10 +26,8 @@ fn flashed(lab: &Lab, key: &SshKey) -> Result<Card> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn the_same_image_boots_on_virt() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "boots")?;
     let key = SshKey::new(&lab)?;
     let card = flashed(&lab, &key)?;
@@ -51,10 +49,8 @@ fn the_same_image_boots_on_virt() -> Result<()> {
 }
 
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn a_chat_is_found_again_after_a_reset() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "chat")?;
     let key = SshKey::new(&lab)?;
     let card = flashed(&lab, &key)?;
@@ -68,10 +64,8 @@ fn a_chat_is_found_again_after_a_reset() -> Result<()> {
 
 /// End state of a first boot with the power cut at several moments: as if it had not been cut.
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "first_boot_cuts")?;
     let key = SshKey::new(&lab)?;
     let fresh = flashed(&lab, &key)?;
@@ -167,10 +161,8 @@ fn differences(wanted: &str, found: &str) -> String {
 }
 
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn nothing_acknowledged_is_lost_when_the_power_is_cut_in_a_chat() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "cut_in_chat")?;
     let key = SshKey::new(&lab)?;
     let card = flashed(&lab, &key)?;
@@ -215,10 +207,8 @@ fn nothing_acknowledged_is_lost_when_the_power_is_cut_in_a_chat() -> Result<()> 
 }
 
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn a_bad_perch_toml_does_not_keep_a_box_from_working_and_is_explained_on_the_card() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "bad_settings")?;
     let key = SshKey::new(&lab)?;
     let card = flashed(&lab, &key)?;
@@ -258,10 +248,8 @@ fn a_bad_perch_toml_does_not_keep_a_box_from_working_and_is_explained_on_the_car
 }
 
 #[test]
+#[ignore = "run `ci/test --only virt`"]
 fn without_a_perch_toml_ssh_is_off_and_the_server_runs() -> Result<()> {
-    if !asked_for("virt") {
-        return Ok(());
-    }
     let lab = Lab::new("virt", "no_settings")?;
     let key = SshKey::new(&lab)?;
     let card = Card::flash(&lab, "card")?;

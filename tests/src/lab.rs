@@ -7,23 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-/// Whether `ci/test` asked for this suite (`PERCH_SCENARIOS=suite`); says on standard error that it is skipped when not.
-#[must_use]
-pub fn asked_for(suite: &str) -> bool {
-    let asked = std::env::var("PERCH_SCENARIOS")
-        .is_ok_and(|names| names.split(',').any(|name| name == suite));
-    if !asked {
-        // Past the test runner's capture, so that the skip is seen.
-        let name = std::thread::current().name().unwrap_or("test").to_owned();
-        let line = format!(
-            "skipped {name}: run `ci/test --only {}`\n",
-            suite.replace('_', "-")
-        );
-        std::io::stderr().write_all(line.as_bytes()).ok();
-    }
-    asked
-}
-
 /// The top of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {

@@ -15,8 +15,8 @@
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
-//! The tests are in `tests/scenarios/` and run when `ci/test` asks for them ([`lab::asked_for`]); a plain
-//! `cargo test` skips them and says so.
+//! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
+//! `cargo test` leaves them out and says so.
 
 pub mod authority;
 pub mod baseline;
