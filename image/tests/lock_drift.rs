@@ -13,6 +13,8 @@ use std::{
     process::{Command, Output},
 };
 
+use image::facts::Facts;
+
 /// A version that Debian will never have.
 const GONE: &str = "0.0.1-gone";
 
@@ -45,6 +47,8 @@ fn lock_with_a_version_that_is_gone(work: &Path) -> PathBuf {
 
 fn image(work: &Path, more: &[&str]) -> Output {
     let lock = lock_with_a_version_that_is_gone(work);
+    // The date of the image in dist/: with another one cargo would compile the programs anew.
+    let facts = Facts::read(&top().join("target/image/facts.json")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_image"))
         .args(["build", "--lock"])
         .arg(&lock)
@@ -53,7 +57,7 @@ fn image(work: &Path, more: &[&str]) -> Output {
         .arg("--dist")
         .arg(work.join("dist"))
         .args(more)
-        .env("SOURCE_DATE_EPOCH", "1767225600")
+        .env("SOURCE_DATE_EPOCH", facts.epoch.to_string())
         .current_dir(top())
         .output()
         .unwrap()
