@@ -173,7 +173,8 @@ impl Future for Commit {
     }
 }
 
-/// Archives. `owner` is the bare JID of a user or a room.
+/// Archives. `owner` is the bare JID of a user or a room. Reading one shows all that was queued by `append`
+/// before: messages are delivered before their commit, and who has just got one may ask for it.
 #[async_trait]
 pub trait ArchiveStore {
     /// The generator of ids for this database.

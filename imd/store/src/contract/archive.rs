@@ -26,6 +26,30 @@ pub async fn an_entry_reads_back_as_it_was_written(store: &dyn Store) {
     );
 }
 
+pub async fn what_is_queued_is_seen_by_those_who_ask_next(store: &dyn Store) {
+    let mut commits = Vec::new();
+    for number in 1..=200 {
+        let mut written = entry(ALICE, second(number), BOB, &number.to_string());
+        written.message_id = Some(format!("m{number}"));
+        let id = written.id;
+        commits.push(store.append(vec![Write::Archive(written)]).await);
+        let newest = ArchivePaging {
+            max: 1,
+            backwards: true,
+            ..ArchivePaging::default()
+        };
+        let page = store
+            .archive_page(ALICE, ArchiveFilter::default(), newest)
+            .await
+            .unwrap();
+        assert_eq!(bodies(&page), [number.to_string()]);
+        assert_eq!(store.archive_has(ALICE, &[id]).await, Ok(true));
+    }
+    for commit in commits {
+        commit.await.unwrap();
+    }
+}
+
 /// Seven messages "1" to "7", one second apart.
 async fn seven(store: &dyn Store) {
     append(

@@ -59,6 +59,7 @@ macro_rules! contract_tests {
         }
         $crate::contract_tests! { @area $make, archive:
             an_entry_reads_back_as_it_was_written,
+            what_is_queued_is_seen_by_those_who_ask_next,
             pages_forward_cover_the_archive_without_gaps,
             pages_backward_cover_the_archive_without_gaps,
             filters_narrow_by_peer_resource_and_time,

@@ -256,7 +256,7 @@ impl ArchiveStore for SqliteStore {
         paging: ArchivePaging,
     ) -> Result<ArchivePage> {
         let (owner, full_text) = (owner.to_owned(), self.full_text);
-        self.read(move |connection| {
+        self.read_settled(move |connection| {
             archive_query::page(connection, &owner, &filter, &paging, full_text)
         })
         .await
@@ -264,7 +264,7 @@ impl ArchiveStore for SqliteStore {
 
     async fn archive_has(&self, owner: &str, ids: &[ArchiveId]) -> Result<bool> {
         let (owner, ids) = (owner.to_owned(), ids.to_vec());
-        self.read(move |connection| {
+        self.read_settled(move |connection| {
             if ids.is_empty() {
                 return Ok(true);
             }
@@ -285,7 +285,7 @@ impl ArchiveStore for SqliteStore {
 
     async fn archive_entry(&self, owner: &str, id: ArchiveId) -> Result<Option<ArchiveEntry>> {
         let owner = owner.to_owned();
-        self.read(move |connection| {
+        self.read_settled(move |connection| {
             let Some(owner_id) = find_jid(connection, &owner)? else { return Ok(None) };
             let sql =
                 format!("SELECT {COLUMNS} FROM archive a JOIN jids p ON p.id = a.peer WHERE a.id = ? AND a.owner = ?");
@@ -302,7 +302,7 @@ impl ArchiveStore for SqliteStore {
         id: &str,
     ) -> Result<Option<ArchiveEntry>> {
         let (owner, with, id) = (owner.to_owned(), with.to_owned(), id.to_owned());
-        self.read(move |connection| find(connection, &owner, &with, &id))
+        self.read_settled(move |connection| find(connection, &owner, &with, &id))
             .await
     }
 
@@ -320,7 +320,7 @@ impl ArchiveStore for SqliteStore {
 
     async fn archive_bounds(&self, owner: &str) -> Result<Option<(ArchiveMark, ArchiveMark)>> {
         let owner = owner.to_owned();
-        self.read(move |connection| bounds(connection, &owner))
+        self.read_settled(move |connection| bounds(connection, &owner))
             .await
     }
 

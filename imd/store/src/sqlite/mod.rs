@@ -127,6 +127,15 @@ impl SqliteStore {
         answered.await.unwrap_or_else(|_| Err(self.writer.closed()))
     }
 
+    /// As [`Self::read`], of all that was written before, even where nobody waited for its commit.
+    async fn read_settled<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.settle().await;
+        self.read(work).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,

@@ -257,6 +257,15 @@ impl Writer {
         answered
     }
 
+    /// Returns once what was submitted before is committed or has failed; at once where nothing waits.
+    pub(super) async fn settle(&self) {
+        // Queued work holds its room until it is done.
+        if self.room.available_permits() < QUEUE_KIB as usize {
+            // A closed store has nothing to wait for.
+            let _ = self.submit(0, |_| Ok(())).await.await;
+        }
+    }
+
     pub(super) fn closed(&self) -> StoreError {
         StoreError::Closed {
             path: self.path.clone(),
