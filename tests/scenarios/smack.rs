@@ -16,7 +16,7 @@ const ADDRESS: &str = "127.0.0.7";
 /// How long Smack waits for an answer. The tests that fail would wait for most of a minute otherwise.
 const REPLY_MILLIS: u32 = 15_000;
 /// How often a test that should pass is tried again by itself.
-const AGAIN: u32 = 2;
+const AGAIN: u32 = 3;
 /// The password of the account that Smack takes for the administrator's.
 const ADMIN: &str = "admins-password";
 /// The password of Java's file of trusted authorities, which needs one.
@@ -93,6 +93,8 @@ fn run(
         // looked up at port 443 only. `javascript` and `browser` try WebSockets.
         .arg(setting("enabledConnections", "tcp"))
         .arg(setting("testRunResultProcessors", "perch.Results"))
+        // What was said is in the log, for tests that fail once in a while.
+        .arg(setting("debugger", "console"))
         .arg(format!("-Duser.home={}", lab.work.display()));
     if !only.is_empty() {
         java.arg(setting("enabledTests", &only.join(",")));
