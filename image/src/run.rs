@@ -51,6 +51,13 @@ impl Run {
         self
     }
 
+    /// Takes an environment variable away.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// The folder to run in.
     #[must_use]
     pub fn dir(mut self, dir: &Path) -> Self {
