@@ -155,10 +155,17 @@ impl Files {
         self.change()?;
         std::fs::rename(from, to)
             .with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
-        let folder = to.parent().unwrap_or(Path::new("/"));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .with_context(|| format!("syncing {}", folder.display()))
+        let sync = |place: &Path| {
+            File::open(place)
+                .and_then(|opened| opened.sync_all())
+                .with_context(|| format!("syncing {}", place.display()))
+        };
+        // On FAT the new entry has neither the file's length nor its blocks until the file itself is synced again. A link
+        // would be followed, and is in its folder anyway.
+        if !to.is_symlink() {
+            sync(to)?;
+        }
+        sync(to.parent().unwrap_or(Path::new("/")))
     }
 
     /// Removes a file if it is there.

@@ -38,6 +38,7 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     guest::assert_slot_is_good(&vm)?;
     tuning::assert_tuned(&vm)?;
     tuning::assert_tuned_before_imd(&vm)?;
+    guest::assert_card_is_written_at_once(&vm, &card)?;
     assert_web(&vm, &card, &lab)?;
     lab.note(&format!(
         "the idle imd has {} KiB resident",

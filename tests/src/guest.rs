@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::card::Card;
 use crate::qemu::Board;
 use crate::vm::Vm;
 use crate::wait::wait_until;
@@ -129,8 +130,7 @@ pub fn assert_slot_is_good(vm: &Vm) -> Result<()> {
     .with_context(|| format!("slot {slot} has {:?} tries left", left.trim()))
 }
 
-/// A ceiling for an idle server: 18 MB resident. Returns the KiB. The bar of 15 MB is missed since the admin API came
-/// (15.8 MB on 2026-11-29); docs/contributing.md says so.
+/// The bar for an idle server: 15 MB resident. Returns the KiB.
 ///
 /// # Errors
 ///
@@ -142,10 +142,33 @@ pub fn assert_idle_imd_is_small(vm: &Vm) -> Result<u64> {
         .parse()
         .with_context(|| format!("the resident memory in {status:?}"))?;
     ensure!(
-        kib * 1024 < 18_000_000,
-        "the idle imd has {kib} KiB resident; the ceiling is 18 MB"
+        kib * 1024 < 15_000_000,
+        "the idle imd has {kib} KiB resident; the bar is 15 MB"
     );
     Ok(kib)
+}
+
+/// What the box puts on its FAT partition is there for good as soon as the program that wrote it has ended: it is read from
+/// the card while the guest writes nothing back by itself.
+///
+/// # Errors
+///
+/// The card has another authority than the box, or none.
+pub fn assert_card_is_written_at_once(vm: &Vm, card: &Card) -> Result<()> {
+    let interval = "/proc/sys/vm/dirty_writeback_centisecs";
+    let before = vm.run(&format!("cat {interval}"))?;
+    vm.run(&format!(
+        "echo 0 >{interval} && sync && rm /boot/firmware/perch-ca.crt && provisioner firstboot"
+    ))?;
+    let written = card.read_text("perch-ca.crt");
+    vm.run(&format!("echo {} >{interval}", before.trim()))?;
+    let wanted = vm.run("cat /var/lib/perch/tls/ca.crt")?;
+    let written = written.context("the new perch-ca.crt")?;
+    ensure!(
+        written == wanted,
+        "a power cut now would leave {written:?} as perch-ca.crt"
+    );
+    Ok(())
 }
 
 /// What a first boot leaves, without what differs between any two boxes: one line each, sorted.
