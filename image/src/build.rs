@@ -194,7 +194,16 @@ fn resolve(
 fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
     let top = configs.top.display();
     let cargo_home = std::env::var("CARGO_HOME").unwrap_or_else(|_| "/root/.cargo".to_owned());
-    run("cargo")
+    let mut cargo = run("cargo");
+    // Where cargo has started this program, it has set these for its package; ring's build script looks at them, and all
+    // would be compiled anew.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            cargo = cargo.without_env(&name);
+        }
+    }
+    cargo
         .args([
             "build",
             "--locked",
