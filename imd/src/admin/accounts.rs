@@ -4,7 +4,7 @@ use imd_store::{Account, Credentials, Role, now_millis};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Administrator, Fault, Refusal, groups, people};
+use super::{Administrator, Fault, Refusal, groups, membership, people};
 use crate::feature::time;
 use crate::route::limited;
 
@@ -238,6 +238,8 @@ impl Administrator {
         for id in &new.groups {
             let group = store.group(id).await?;
             chosen.push(group.ok_or_else(|| Refusal::Absent(format!("there is no group {id:?}")))?);
+            let members = store.group_members(id).await?;
+            self.fits(members.iter().chain([&user]).collect())?;
         }
         let account = Account {
             username: user.clone(),
@@ -287,7 +289,9 @@ impl Administrator {
             }
         };
         if let Some(display) = display {
+            let old = self.server.store.display_name(&user).await?;
             self.server.store.set_display_name(&user, display).await?;
+            membership::rename_contact(&self.server, &user, old).await?;
             self.note("account.name", &user, "").await;
         }
         if let Some(credentials) = credentials {

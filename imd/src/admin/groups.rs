@@ -148,7 +148,7 @@ impl Administrator {
     }
 
     /// Whether a group may have these members.
-    fn fits(&self, members: std::collections::BTreeSet<&String>) -> Result<(), Refusal> {
+    pub(super) fn fits(&self, members: std::collections::BTreeSet<&String>) -> Result<(), Refusal> {
         let most = self.server.config.limits.group_members;
         if members.len() > most as usize {
             let found = format!("{} members", members.len());

@@ -53,6 +53,21 @@ pub(super) async fn settle_contacts(
     Ok(())
 }
 
+/// Show a new display name to those who have its owner as a contact by a group, except where they chose another name.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn rename_contact(
+    server: &Server,
+    user: &str,
+    old: Option<String>,
+) -> Result<(), StoreError> {
+    let domain = &server.config.domain;
+    let changes = server.store.rename_group_contact(domain, user, old).await?;
+    changes.iter().for_each(|change| push(server, change));
+    Ok(())
+}
+
 fn push(server: &Server, change: &GroupContactChange) {
     let item = match &change.after {
         Some(item) => roster::item_element(item),

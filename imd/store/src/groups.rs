@@ -104,6 +104,16 @@ pub trait GroupStore {
         with: Option<&[String]>,
     ) -> Result<Vec<GroupContactChange>>;
 
+    /// The name that others see of the user has changed from `old` (`None`: had none): where an item that groups made or
+    /// changed has the old name still, it gets the new one, and an item that its owner named stays. What it changed;
+    /// nothing where the user has no account.
+    async fn rename_group_contact(
+        &self,
+        domain: &str,
+        user: &str,
+        old: Option<String>,
+    ) -> Result<Vec<GroupContactChange>>;
+
     /// Creates accounts and memberships for all rows in one transaction, or for none.
     async fn import_people(&self, people: Vec<ImportedPerson>) -> Result<ImportOutcome>;
 

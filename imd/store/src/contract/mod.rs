@@ -109,6 +109,7 @@ macro_rules! contract_tests {
             an_import_creates_people_and_groups,
             an_import_with_bad_rows_names_them_all_and_changes_nothing,
             a_display_name_is_set_and_removed,
+            a_new_display_name_reaches_contacts_by_groups_but_not_names_of_ones_own,
         }
         $crate::contract_tests! { @area $make, clients:
             a_slot_is_given_within_each_quota,

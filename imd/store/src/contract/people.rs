@@ -255,6 +255,61 @@ pub async fn people_of_a_group_are_contacts_until_they_share_none(store: &dyn St
     assert_eq!(item, Ok(Some(both("alice", &["A!"]))));
 }
 
+pub async fn a_new_display_name_reaches_contacts_by_groups_but_not_names_of_ones_own(
+    store: &dyn Store,
+) {
+    let all = ["alice", "bob", "carol", "dave"];
+    for name in all {
+        add_account(store, name).await;
+    }
+    let named = |name: &str| Some(name.to_owned());
+    store.create_group(group("a", "a")).await.unwrap();
+    store
+        .add_group_members("a", &names(&["alice", "bob", "carol"]))
+        .await
+        .unwrap();
+    settled(store, &all).await;
+    let chosen = RosterItem {
+        name: named("My teacher"),
+        ..both("bob", &["a"])
+    };
+    store
+        .set_roster_item("carol", chosen.clone(), 10)
+        .await
+        .unwrap();
+
+    store
+        .set_display_name("bob", named("Bob B."))
+        .await
+        .unwrap();
+    let changes = store.rename_group_contact("x", "bob", None).await.unwrap();
+    let changed: Vec<&str> = changes.iter().map(|c| c.user.as_str()).collect();
+    assert_eq!(changed, ["alice"]);
+    let bob = RosterItem {
+        name: named("Bob B."),
+        ..both("bob", &["a"])
+    };
+    assert_eq!(changes[0].after, Some(bob.clone()));
+    assert_eq!(
+        changes[0].version,
+        store.roster_version("alice").await.unwrap()
+    );
+    assert_eq!(store.roster_item("alice", "bob@x").await, Ok(Some(bob)));
+    assert_eq!(store.roster_item("carol", "bob@x").await, Ok(Some(chosen)));
+
+    let again = store.rename_group_contact("x", "bob", None).await.unwrap();
+    assert_eq!(again, [], "nobody has the old name any more");
+    store.set_display_name("bob", None).await.unwrap();
+    store
+        .rename_group_contact("x", "bob", named("Bob B."))
+        .await
+        .unwrap();
+    let item = store.roster_item("alice", "bob@x").await;
+    assert_eq!(item, Ok(Some(both("bob", &["a"]))));
+    let nobody = store.rename_group_contact("x", "zoe", None).await;
+    assert_eq!(nobody, Ok(Vec::new()));
+}
+
 pub async fn contacts_of_ones_own_outlast_the_group(store: &dyn Store) {
     for name in ["alice", "bob"] {
         add_account(store, name).await;

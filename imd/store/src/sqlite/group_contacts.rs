@@ -66,6 +66,49 @@ pub(super) fn update(
     Ok(changes)
 }
 
+/// Puts the new display name of `user` into the items that groups made of them and that have the old one.
+pub(super) fn rename(
+    connection: &Connection,
+    domain: &str,
+    user: &str,
+    old: Option<&str>,
+) -> Outcome<Vec<GroupContactChange>> {
+    let Some(contact) = find_account(connection, user)? else {
+        return Ok(Vec::new());
+    };
+    let new: Option<String> = connection
+        .prepare_cached("SELECT display_name FROM accounts WHERE id = ?")?
+        .query_row([contact], |row| row.get(0))?;
+    let owners: Vec<(i64, String)> = connection
+        .prepare_cached(
+            "SELECT a.id, a.username FROM group_contacts l JOIN accounts a ON a.id = l.account WHERE l.contact = ? ORDER BY a.id",
+        )?
+        .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let jid = format!("{user}@{domain}");
+    let mut changes = Vec::new();
+    for (account, owner) in owners {
+        let before = roster::find(connection, account, &jid)?;
+        let Some(item) = before.clone() else { continue };
+        if item.name.as_deref() != old || item.name == new {
+            continue;
+        }
+        let item = RosterItem {
+            name: new.clone(),
+            ..item
+        };
+        let version = roster::put(connection, account, &item)?;
+        changes.push(GroupContactChange {
+            user: owner,
+            contact: user.to_owned(),
+            before,
+            after: Some(item),
+            version,
+        });
+    }
+    Ok(changes)
+}
+
 const WANTED: &str = "SELECT b.id, b.username, json_group_array(g.name) FROM group_members mine
     JOIN group_members theirs ON theirs.people_group = mine.people_group AND theirs.account <> mine.account
     JOIN people_groups g ON g.id = mine.people_group JOIN accounts b ON b.id = theirs.account

@@ -256,6 +256,17 @@ impl GroupStore for SqliteStore {
             .await
     }
 
+    async fn rename_group_contact(
+        &self,
+        domain: &str,
+        user: &str,
+        old: Option<String>,
+    ) -> Result<Vec<GroupContactChange>> {
+        let (domain, user) = (domain.to_owned(), user.to_owned());
+        self.write(move |tx| group_contacts::rename(tx, &domain, &user, old.as_deref()))
+            .await
+    }
+
     async fn import_people(&self, people: Vec<ImportedPerson>) -> Result<ImportOutcome> {
         self.write(move |tx| import(tx, &people)).await
     }
