@@ -24,12 +24,14 @@ pub struct Counts {
     pub late: u64,
     /// Messages that the server has acknowledged.
     pub acked: u64,
-    /// Messages that came back as errors.
+    /// Messages and presence that came back as errors.
     pub errors: u64,
     /// Sessions whose connection ended by itself.
     pub dropped: u64,
     /// Rooms that have been entered.
     pub joined: u64,
+    /// Requests that the server has granted.
+    pub granted: u64,
     /// Closed loop: sends that were delivered and acknowledged.
     pub completed: u64,
 }
@@ -48,6 +50,7 @@ impl Counts {
             errors: self.errors - before.errors,
             dropped: self.dropped - before.dropped,
             joined: self.joined - before.joined,
+            granted: self.granted - before.granted,
             completed: self.completed - before.completed,
         }
     }

@@ -134,9 +134,17 @@ impl Conn {
 
     /// Adds a stanza to those that go out with the next [`Conn::send_queued`].
     pub fn queue(&mut self, xml: &[u8]) {
-        match self.frames {
-            Some(_) => websocket::put_text(&mut self.batch, xml),
-            None => self.batch.extend_from_slice(xml),
+        if self.frames.is_none() {
+            return self.batch.extend_from_slice(xml);
+        }
+        // RFC 7395 §3.3.3: each frame is a document, whose namespace has to stand there.
+        let own = crate::scanner::name(xml);
+        if matches!(own, b"iq" | b"message" | b"presence") {
+            let (tag, rest) = xml.split_at(1 + own.len());
+            let stanza = [tag, b" xmlns='jabber:client'", rest].concat();
+            websocket::put_text(&mut self.batch, &stanza);
+        } else {
+            websocket::put_text(&mut self.batch, xml);
         }
     }
 

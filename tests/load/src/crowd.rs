@@ -218,8 +218,13 @@ impl Crowd {
         .await
     }
 
-    /// From now on connections end because this tool ends.
+    /// Ends everybody's stream; connections that end from now on were not dropped.
     pub fn leave(&self) {
         self.leaving.set(true);
+        for user in 0..self.users {
+            if let Some(session) = self.board.session(user) {
+                session.close();
+            }
+        }
     }
 }

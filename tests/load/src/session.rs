@@ -129,6 +129,17 @@ impl Session {
         self.send_queued(&mut live);
     }
 
+    /// Ends the stream, without waiting for the server to do so.
+    pub fn close(&self) {
+        let mut live = self.live.borrow_mut();
+        let end: &[u8] = match live.conn.framed() {
+            true => b"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
+            false => b"</stream:stream>",
+        };
+        live.conn.queue(end);
+        self.send_queued(&mut live);
+    }
+
     fn send_queued(&self, live: &mut Live) {
         // An error is met again, and told, by whoever reads.
         let sent = live.conn.send_queued();
@@ -220,13 +231,17 @@ impl Live {
                 }
             }
             b"presence" => {
-                if contains(stanza, "code='110'") || contains(stanza, "code=\"110\"") {
+                if attribute(stanza, "type") == Some(b"error") {
+                    board.count(|c| c.errors += 1);
+                } else if contains(stanza, "code='110'") || contains(stanza, "code=\"110\"") {
                     board.count(|c| c.joined += 1);
                 }
             }
             b"iq" => {
                 let kind = attribute(stanza, "type");
-                if matches!(kind, Some(b"get" | b"set")) {
+                if kind == Some(b"result") {
+                    board.count(|c| c.granted += 1);
+                } else if matches!(kind, Some(b"get" | b"set")) {
                     answer(&mut self.answers, stanza);
                     self.ends.push(self.answers.len());
                     if let Some(managed) = &mut self.managed {

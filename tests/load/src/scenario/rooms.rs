@@ -79,7 +79,7 @@ impl Trial {
 
     async fn fill(&self, room: &Room) -> Result<()> {
         let (crowd, address) = (self.crowd(), &room.address);
-        let before = crowd.board.counts().joined;
+        let before = crowd.board.counts();
         let enter = |user: u32| {
             let session = crowd.board.session(user).context("a user has gone")?;
             session.send_stanza(&format!(
@@ -87,13 +87,22 @@ impl Trial {
             ));
             Ok::<_, anyhow::Error>(session)
         };
-        let come = async |n: u64| crowd.settle(|b| b.counts().joined - before >= n).await;
+        let come = async |n: u64| {
+            crowd
+                .settle(|b| b.counts().since(&before).joined >= n)
+                .await
+        };
         let maker = enter(room.first)?;
         ensure!(come(1).await, "{address} could not be made");
         maker.send_stanza(&format!(
             "<iq type='set' id='make' to='{address}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
              <x xmlns='jabber:x:data' type='submit'/></query></iq>"
         ));
+        // Until then it is locked (XEP-0045 §10.1.2).
+        let granted = crowd
+            .settle(|b| b.counts().since(&before).granted >= 1)
+            .await;
+        ensure!(granted, "{address} stayed locked");
         for user in room.first + 1..=room.last {
             let entered = u64::from(user - room.first);
             ensure!(
