@@ -18,6 +18,10 @@ use crate::scanner::{Found, Scanner};
 use crate::tls::Tls;
 use crate::websocket::{self, Frame, Frames};
 
+mod adapters;
+
+use adapters::{Reading, Socket};
+
 thread_local! {
     /// Bytes on their way from a socket to a scanner; no connection keeps a buffer of its own for them.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
@@ -366,37 +370,4 @@ fn read_tls(
     tls.process_new_packets()
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Poll::Ready(Ok(()))
-}
-
-/// Reads of a task, for rustls.
-struct Reading<'a, 'c> {
-    tcp: &'a mut TcpStream,
-    cx: &'a mut Context<'c>,
-}
-
-impl io::Read for Reading<'_, '_> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        match read(self.tcp, self.cx, to) {
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-            Poll::Ready(done) => done,
-        }
-    }
-}
-
-/// Writes that never wait, for rustls.
-struct Socket<'a>(&'a TcpStream);
-
-impl io::Write for Socket<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(pieces)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
