@@ -1,0 +1,112 @@
+//! The load tool against an `imd`, with so few users that only its accounts of what came are tested, not speed.
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser as _;
+use perch_load::options::{Command, Options};
+use perch_load::result::Outcome;
+use perch_load::scenario;
+use perch_tests::host_imd::{DOMAIN, HostImd};
+use perch_tests::lab::Lab;
+
+const USERS: u32 = 20;
+const PASSWORD: &str = "load-secret";
+
+/// A server with the accounts `u0` to `u19`.
+fn server(lab: &Lab) -> Result<HostImd> {
+    let imd = HostImd::start_with(lab, &format!("[rooms]\ndomain = \"rooms.{DOMAIN}\"\n"))?;
+    for user in 0..USERS {
+        imd.add_user(&format!("u{user}"), PASSWORD)?;
+    }
+    lab.note("20 accounts are there");
+    Ok(imd)
+}
+
+/// Runs a scenario of so many users, each for a second; fails when anything was lost, doubled, out of order or dropped.
+fn run(lab: &Lab, imd: &HostImd, users: u32, arguments: &str) -> Result<Outcome> {
+    let keys = lab.work.join("keys.json");
+    let common = format!(
+        "perch-load run --strict --users {users} --password {PASSWORD} --domain {DOMAIN} --rooms-domain rooms.{DOMAIN} \
+         --pid {} --keys {} --seconds 1 --warm-up 0.5 --quiet 0.2",
+        imd.pid(),
+        keys.display()
+    );
+    let words = common.split(' ').chain(arguments.split(' '));
+    let Command::Run(options) = Options::try_parse_from(words)?.command else {
+        bail!("not a scenario: {arguments}");
+    };
+    let outcome = scenario::run(*options).with_context(|| arguments.to_owned())?;
+    lab.note(&format!("{arguments}: done"));
+    Ok(outcome)
+}
+
+fn figure(outcome: &Outcome, name: &str) -> Result<f64> {
+    let value = outcome.figures.get(name).copied();
+    value.with_context(|| format!("no {name} in {:?}", outcome.figures))
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn every_message_arrives_once_by_every_transport_and_login() -> Result<()> {
+    let lab = Lab::new("load", "transports")?;
+    let imd = server(&lab)?;
+    let (starttls, tls, web) = (imd.server.starttls, imd.server.direct_tls, imd.https);
+    for how in [
+        format!("open --rate 40 --address 127.0.0.1:{starttls}"),
+        format!("open --rate 40 --address 127.0.0.1:{tls} --transport direct-tls --way sasl2"),
+        format!(
+            "open --rate 40 --address 127.0.0.1:{tls} --transport direct-tls --way fast --tickets"
+        ),
+        format!("open --rate 40 --address 127.0.0.1:{web} --transport websocket"),
+        format!("closed --in-flight 5 --address 127.0.0.1:{starttls}"),
+    ] {
+        let outcome = run(&lab, &imd, USERS, &how)?;
+        ensure!(figure(&outcome, "sent")? >= 5.0, "nothing was sent: {how}");
+        let waited = &outcome.latencies["ack"];
+        ensure!(
+            waited.count > 0 && waited.p50 > 0.0,
+            "no acknowledgement was measured: {how}"
+        );
+        ensure!(
+            figure(&outcome, "server_rss_mib")? > 1.0,
+            "the server's memory was not read: {how}"
+        );
+    }
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn a_room_s_message_is_counted_at_every_occupant() -> Result<()> {
+    let lab = Lab::new("load", "rooms")?;
+    let imd = server(&lab)?;
+    let address = format!("--address 127.0.0.1:{}", imd.server.starttls);
+    let outcome = run(
+        &lab,
+        &imd,
+        USERS,
+        &format!("rooms --occupants 5 --rate 10 {address}"),
+    )?;
+    let deliveries = outcome.latencies["delivery"].count;
+    ensure!(
+        deliveries == 50,
+        "10 messages to 5 occupants each were delivered {deliveries} times"
+    );
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn a_user_who_is_not_let_in_fails_the_run() -> Result<()> {
+    let lab = Lab::new("load", "stranger")?;
+    let imd = server(&lab)?;
+    let address = format!("--address 127.0.0.1:{}", imd.server.starttls);
+    let Err(error) = run(&lab, &imd, USERS + 1, &format!("login {address}")) else {
+        bail!("a user without an account logged in");
+    };
+    let said = format!("{error:#}");
+    ensure!(said.contains("1 of 21 could not log in"), "{said}");
+    lab.passed();
+    Ok(())
+}
