@@ -44,6 +44,20 @@ impl Element {
         }
     }
 
+    /// An element without children. The attributes differ in namespace or name.
+    pub(super) fn from_parts(
+        name: Cow<'static, str>,
+        ns: Cow<'static, str>,
+        attributes: Vec<Attribute>,
+    ) -> Self {
+        Self {
+            name,
+            ns,
+            attributes,
+            children: Vec::new(),
+        }
+    }
+
     /// The local name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -53,6 +67,11 @@ impl Element {
     /// The namespace; empty when there is none.
     #[must_use]
     pub fn ns(&self) -> &str {
+        &self.ns
+    }
+
+    /// The namespace, to be shared with a child.
+    pub(super) fn shared_ns(&self) -> &Cow<'static, str> {
         &self.ns
     }
 

@@ -1,7 +1,9 @@
 //! XML elements, their serialisation, and the reader of XMPP streams.
 
 mod element;
+mod quick;
 mod stream;
+mod words;
 mod write;
 
 pub use element::{Attribute, Element, Node};

@@ -3,13 +3,13 @@
 //! XML is parsed by `rxml`, which knows only the restricted XML of RFC 6120 §11.1: a document type, an
 //! entity, a comment or a processing instruction is an error there, not a feature to switch off.
 
-use std::borrow::Cow;
-
 use rxml::error::EndOrError;
 use rxml::{AttrMap, Event, Parse, Parser, QName, parser::Options, parser::WithOptions};
 
-use super::element::Element;
+use super::element::{Attribute, Element};
+use super::{quick, words};
 use crate::error::{StreamCondition, StreamError};
+use crate::ns;
 
 /// What a peer may make us hold.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +44,14 @@ pub enum StreamEvent {
 }
 
 /// Reads one stream from its header to its end tag. A restarted stream gets a new reader.
+///
+/// The parser takes 16 KiB for itself, and no short cuts: it is there only while it reads something that the quick
+/// reader leaves to it.
 pub struct StreamReader {
-    parser: Parser,
+    /// Inside the stream but between stanzas it can be made anew, from the header.
+    parser: Option<Box<Parser>>,
+    header: Header,
     limits: Limits,
-    open: bool,
     /// Whether anything but white space has come.
     begun: bool,
     /// Elements begun and not ended, outermost first, without the root.
@@ -56,21 +60,29 @@ pub struct StreamReader {
     elements: usize,
 }
 
+/// What of the stream's header has to be kept for what follows it.
+enum Header {
+    /// It has not ended yet: all of it so far.
+    Before(Vec<u8>),
+    /// There is none: a document of its own.
+    Document,
+    /// Nothing but the default namespace.
+    Plain(&'static str),
+    /// All of it.
+    Whole(Box<[u8]>),
+}
+
 /// The most bytes of one attribute value.
-const TOKEN_BYTES: usize = 16 * 1024;
+pub(super) const TOKEN_BYTES: usize = 16 * 1024;
 
 impl StreamReader {
     /// A reader before the stream header.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let options = Options {
-            max_token_length: TOKEN_BYTES,
-            ..Options::default()
-        };
         Self {
-            parser: Parser::with_options(options),
+            parser: None,
+            header: Header::Before(Vec::new()),
             limits,
-            open: false,
             begun: false,
             stack: Vec::new(),
             bytes: 0,
@@ -94,10 +106,88 @@ impl StreamReader {
                 None => {}
             }
         }
+        if let Some(element) = self.quick(input) {
+            return Ok(Some(StreamEvent::Stanza(element)));
+        }
+        if input.is_empty() && self.parser.is_none() {
+            return Ok(None);
+        }
+        let mut parser = match self.parser.take() {
+            Some(parser) => parser,
+            None => Box::new(self.new_parser()?),
+        };
+        let event = self.parse(&mut parser, input);
+        // Between stanzas nothing is in it that the header does not tell again.
+        let told = match &self.header {
+            Header::Before(_) => false,
+            // The end of the stream is still to come out.
+            Header::Whole(header) => !header.ends_with(b"/>"),
+            Header::Document | Header::Plain(_) => true,
+        };
+        if !(told && self.is_between_stanzas() && input.is_empty()) {
+            self.parser = Some(parser);
+        }
+        event
+    }
+
+    /// Read a stanza that is all there and has nothing unusual, and the white space in front of it.
+    fn quick(&self, input: &mut &[u8]) -> Option<Element> {
+        if !self.is_between_stanzas() {
+            return None;
+        }
+        if let Header::Plain(_) | Header::Whole(_) = self.header {
+            let space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+            let begin = input.iter().position(|b| !space(b));
+            *input = &input[begin.unwrap_or(input.len())..];
+        }
+        let default_ns = match self.header {
+            Header::Plain(ns) => ns,
+            Header::Document => "",
+            Header::Before(_) | Header::Whole(_) => return None,
+        };
+        let (element, bytes) = quick::element(input, default_ns, self.limits)?;
+        *input = &input[bytes..];
+        Some(element)
+    }
+
+    /// A parser that has read the header, where there has been one.
+    fn new_parser(&self) -> Result<Parser, StreamError> {
+        let mut parser = Parser::with_options(Options {
+            max_token_length: TOKEN_BYTES,
+            ..Options::default()
+        });
+        let plain;
+        let mut header = match &self.header {
+            Header::Before(_) | Header::Document => return Ok(parser),
+            Header::Plain(ns) => {
+                plain = format!("<stream:stream xmlns='{ns}' xmlns:stream='{}'>", ns::STREAM);
+                plain.as_bytes()
+            }
+            Header::Whole(header) => header,
+        };
+        while !header.is_empty() {
+            match parser.parse(&mut header, false) {
+                Ok(_) => {}
+                Err(EndOrError::NeedMoreData) => break,
+                Err(EndOrError::Error(error)) => return Err(fault(&error)),
+            }
+        }
+        Ok(parser)
+    }
+
+    fn parse(
+        &mut self,
+        parser: &mut Parser,
+        input: &mut &[u8],
+    ) -> Result<Option<StreamEvent>, StreamError> {
         loop {
-            let before = input.len();
-            let parsed = self.parser.parse(input, false);
-            self.count(before - input.len())?;
+            let before = *input;
+            let parsed = parser.parse(input, false);
+            let read = &before[..before.len() - input.len()];
+            self.count(read.len())?;
+            if let Header::Before(header) = &mut self.header {
+                header.extend_from_slice(read);
+            }
             match parsed {
                 Ok(Some(event)) => {
                     if let Some(event) = self.take(event)? {
@@ -150,8 +240,12 @@ impl StreamReader {
         attributes: AttrMap,
     ) -> Result<Option<StreamEvent>, StreamError> {
         let element = element_of(name, attributes);
-        if !self.open {
-            self.open = true;
+        if let Header::Before(header) = &mut self.header {
+            let header = std::mem::take(header);
+            self.header = match quick::header_ns(&header) {
+                Some(ns) => Header::Plain(ns),
+                None => Header::Whole(header.into()),
+            };
             self.bytes = 0;
             return Ok(Some(StreamEvent::Open(element)));
         }
@@ -199,24 +293,15 @@ impl StreamReader {
 }
 
 fn element_of((ns, name): QName, attributes: AttrMap) -> Element {
-    let mut element = Element::new(String::from(name), known_ns(&ns));
-    for ((ns, name), value) in attributes {
-        if ns.is_empty() {
-            element.set_attr(String::from(name), value);
-        } else {
-            element.set_attr_ns(String::from(name), ns.as_str().to_owned(), value);
-        }
-    }
-    element
-}
-
-/// The commonest namespace is not allocated anew for each element.
-fn known_ns(ns: &str) -> Cow<'static, str> {
-    match ns {
-        crate::ns::CLIENT => Cow::Borrowed(crate::ns::CLIENT),
-        crate::ns::SERVER => Cow::Borrowed(crate::ns::SERVER),
-        other => Cow::Owned(other.to_owned()),
-    }
+    let attributes = attributes
+        .into_iter()
+        .map(|((ns, name), value)| Attribute {
+            ns: (!ns.is_empty()).then(|| words::ns(&ns)),
+            name: words::name(&name),
+            value,
+        })
+        .collect();
+    Element::from_parts(words::name(&name), words::ns(&ns), attributes)
 }
 
 fn fault(error: &rxml::Error) -> StreamError {
@@ -239,7 +324,7 @@ fn fault(error: &rxml::Error) -> StreamError {
 /// With the stream error that fits when the text is not exactly one well-formed element within the limits.
 pub fn parse_document(text: &str, limits: Limits) -> Result<Element, StreamError> {
     let mut reader = StreamReader::new(limits);
-    reader.open = true;
+    reader.header = Header::Document;
     let mut input = text.as_bytes();
     let unfinished = || {
         StreamError::with_text(
