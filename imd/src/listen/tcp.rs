@@ -141,10 +141,18 @@ async fn connection(
     permit: OwnedSemaphorePermit,
     _count: Counted,
 ) {
+    // The handshake's state is large and must not live as long as the connection.
+    if let Some(transport) = Box::pin(transport(&door, stream, peer, direct)).await {
+        c2s::serve(Arc::clone(&door.server), transport, permit).await;
+    }
+}
+
+/// A stream over a connection that has been accepted, its handshake done where TLS comes first.
+async fn transport(door: &Door, stream: TcpStream, peer: IpAddr, direct: bool) -> Option<Box<Tcp>> {
     // A small message must not wait for a second one.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "connection lost at once");
-        return;
+        return None;
     }
     let limits = &door.server.config.limits;
     let before = Limits {
@@ -157,15 +165,15 @@ async fn connection(
         depth: limits.stanza_depth,
         ..Limits::default()
     };
-    let transport = if direct {
-        let handshake = door.acceptors.direct.acceptor.accept(stream);
-        match tokio::time::timeout(limits.login_timeout, handshake).await {
-            Ok(Ok(stream)) => Tcp::tls(stream, peer, door.acceptors.direct.clone(), before, after),
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
-        }
-    } else {
-        Tcp::plain(stream, peer, door.acceptors.starttls.clone(), before, after)
-    };
-    c2s::serve(Arc::clone(&door.server), transport, permit).await;
+    if !direct {
+        let tls = door.acceptors.starttls.clone();
+        return Some(Box::new(Tcp::plain(stream, peer, tls, before, after)));
+    }
+    let handshake = Tcp::tls(stream, peer, door.acceptors.direct.clone(), before, after);
+    match tokio::time::timeout(limits.login_timeout, handshake).await {
+        Ok(Ok(transport)) => return Some(Box::new(transport)),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
+    None
 }

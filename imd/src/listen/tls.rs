@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
-use crate::stream::tcp::Tls;
+use crate::stream::{self, tcp::Tls};
 
 /// Acceptors for the ways in.
 #[derive(Clone)]
@@ -32,18 +32,19 @@ pub struct Acceptors {
 pub fn acceptors(files: &TlsFiles) -> Result<Acceptors> {
     let chain = certificates(&files.certificate)?;
     let end_point: Option<Arc<[u8]>> = chain.first().and_then(|c| end_point(c)).map(Arc::from);
-    let starttls = config(files, chain)?;
-    let mut direct = starttls.clone();
-    direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    let mut starttls = config(files, chain)?;
     let mut https = starttls.clone();
     https.alpn_protocols = vec![b"http/1.1".to_vec()];
+    stream::tls::enable(&mut starttls);
+    let mut direct = starttls.clone();
+    direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
     Ok(Acceptors {
         starttls: Tls {
-            acceptor: TlsAcceptor::from(Arc::new(starttls)),
+            config: Arc::new(starttls),
             end_point: end_point.clone(),
         },
         direct: Tls {
-            acceptor: TlsAcceptor::from(Arc::new(direct)),
+            config: Arc::new(direct),
             end_point,
         },
         https: TlsAcceptor::from(Arc::new(https)),

@@ -51,16 +51,23 @@ impl From<ReadError> for Ended {
 }
 
 /// Serve a client until its connection ends. `permit` is given back once it has logged in.
-pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, mut transport: T, permit: P) {
-    let mut opened = false;
+pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, transport: Box<T>, permit: P) {
     // The negotiation's state is much larger than the session's: it must not live as long.
+    let entered = Box::pin(enter(&server, transport, permit)).await;
+    if let Some((transport, attached)) = entered {
+        run::run(&server, transport, attached).await;
+    }
+}
+
+/// Negotiate up to the session. `None`: it has come to nothing, and the connection is closed.
+async fn enter<T: Transport, P: Send>(
+    server: &Arc<Server>,
+    mut transport: Box<T>,
+    permit: P,
+) -> Option<(Box<T>, Attached)> {
+    let mut opened = false;
     let mut entered = None;
-    let negotiation = Box::pin(negotiate(
-        &server,
-        &mut transport,
-        &mut opened,
-        &mut entered,
-    ));
+    let negotiation = negotiate(server, &mut *transport, &mut opened, &mut entered);
     let shutdown = server.shutdown.clone();
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(server.config.limits.login_timeout, negotiation) => outcome.unwrap_or_else(|_| {
@@ -70,18 +77,19 @@ pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, mut transport: T,
     };
     drop(permit);
     let ended = match (outcome, entered.take()) {
-        (Ok(()), Some(attached)) => return run::run(&server, transport, attached).await,
+        (Ok(()), Some(attached)) => return Some((transport, attached)),
         (outcome, attached) => {
             if let Some(attached) = attached {
                 // The client went while it was told of its session.
-                lifecycle::lost(&server, attached).await;
+                lifecycle::lost(server, attached).await;
             }
             outcome.err().unwrap_or(Ended::Closed)
         }
     };
-    let goodbye = goodbye(&server, &mut transport, ended, opened);
+    let goodbye = goodbye(server, &mut *transport, ended, opened);
     // A peer that does not read its goodbye is not waited for.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
+    None
 }
 
 /// Tell the peer why its stream ends, and close it.

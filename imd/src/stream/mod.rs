@@ -14,6 +14,7 @@ mod run;
 pub mod s2s;
 mod sasl2;
 pub mod tcp;
+pub mod tls;
 mod upgrade;
 
 use std::future::Future;

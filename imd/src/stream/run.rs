@@ -29,7 +29,7 @@ struct Pending {
 }
 
 struct Run<T> {
-    transport: T,
+    transport: Box<T>,
     session: Arc<Session>,
     pending: VecDeque<Pending>,
     /// Stanzas received since stream management began.
@@ -45,8 +45,9 @@ struct Run<T> {
     buffer: Vec<Arc<str>>,
 }
 
-/// Run a session on a connection until one of them ends.
-pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attached: Attached) {
+/// Run a session on a connection until one of them ends. This is what there is of a connection while nothing happens:
+/// whatever takes more room than a pointer while it goes on is boxed.
+pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, attached: Attached) {
     let session = Arc::clone(&attached.session);
     let now = Instant::now();
     let mut run = Run {
@@ -62,45 +63,52 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: T, attach
         buffer: Vec::new(),
     };
     let ended = run.until_end(server).await;
-    run.drain(server).await;
-    let resumable = match &ended {
-        Ended::Closed => true,
-        Ended::Error(error) => matches!(
-            error.condition,
-            StreamCondition::ConnectionTimeout | StreamCondition::SystemShutdown
-        ),
-        Ended::Finished => false,
-    };
-    let handed_over = run
-        .session
-        .outbound
-        .take_end()
-        .is_some_and(|end| matches!(end, End::Resumed));
-    let stays = (resumable || handed_over)
-        && run
-            .session
-            .management()
-            .is_some_and(|m| m.resume_id.is_some());
-    let farewell = async {
-        match ended {
-            // XEP-0198 §5: a stream that is closed ends its session. This one goes on after the restart.
-            Ended::Error(error) if stays && error.condition == StreamCondition::SystemShutdown => {
-                run.transport.send(&error.to_element()).await
-            }
-            ended => goodbye(server, &mut run.transport, ended, true).await,
-        }
-    };
-    // A peer that does not read its goodbye is not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
-    if stays {
-        lifecycle::detach(server, attached);
-    } else {
-        drop(attached);
-        lifecycle::end(server, &run.session).await;
-    }
+    Box::pin(run.finish(server, ended, attached)).await;
 }
 
 impl<T: Transport> Run<T> {
+    /// The connection is over: say goodbye, and end the session or let it wait to be resumed.
+    async fn finish(mut self, server: &Arc<Server>, ended: Ended, attached: Attached) {
+        self.drain(server).await;
+        let resumable = match &ended {
+            Ended::Closed => true,
+            Ended::Error(error) => matches!(
+                error.condition,
+                StreamCondition::ConnectionTimeout | StreamCondition::SystemShutdown
+            ),
+            Ended::Finished => false,
+        };
+        let handed_over = self
+            .session
+            .outbound
+            .take_end()
+            .is_some_and(|end| matches!(end, End::Resumed));
+        let stays = (resumable || handed_over)
+            && self
+                .session
+                .management()
+                .is_some_and(|m| m.resume_id.is_some());
+        let farewell = async {
+            match ended {
+                // XEP-0198 §5: a stream that is closed ends its session. This one goes on after the restart.
+                Ended::Error(error)
+                    if stays && error.condition == StreamCondition::SystemShutdown =>
+                {
+                    self.transport.send(&error.to_element()).await
+                }
+                ended => goodbye(server, &mut *self.transport, ended, true).await,
+            }
+        };
+        // A peer that does not read its goodbye is not waited for.
+        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        if stays {
+            lifecycle::detach(server, attached);
+        } else {
+            drop(attached);
+            lifecycle::end(server, &self.session).await;
+        }
+    }
+
     async fn until_end(&mut self, server: &Arc<Server>) -> Ended {
         let shutdown = server.shutdown.clone();
         let stop = shutdown.requested();
@@ -111,7 +119,7 @@ impl<T: Transport> Run<T> {
                     End::Error(error) => {
                         // What was said before the end arrives before it; a client that does not read is not waited for.
                         if error.condition != StreamCondition::ResourceConstraint {
-                            let _ = self.write(server).await;
+                            let _ = Box::pin(self.write(server)).await;
                         }
                         return Ended::Error(error);
                     }
@@ -123,16 +131,16 @@ impl<T: Transport> Run<T> {
             }
             let outcome = tokio::select! {
                 event = self.transport.next(), if self.pending.len() < MAX_PENDING => match event {
-                    Ok(Some(event)) => self.received(server, event).await,
+                    Ok(Some(event)) => Box::pin(self.received(server, event)).await,
                     Ok(None) => Err(Ended::Closed),
                     Err(error) => Err(error.into()),
                 },
-                outcome = front(&mut self.pending), if !self.pending.is_empty() => self.committed(server, outcome).await,
-                () = self.session.outbound.changed() => self.write(server).await,
-                () = tokio::time::sleep_until(self.deadline) => self.silence(server).await,
+                outcome = front(&mut self.pending), if !self.pending.is_empty() => Box::pin(self.committed(server, outcome)).await,
+                () = self.session.outbound.changed() => Box::pin(self.write(server)).await,
+                () = tokio::time::sleep_until(self.deadline) => Box::pin(self.silence(server)).await,
                 () = &mut stop => {
                     // What waits for the client goes out before the goodbye, or is kept with the session.
-                    let _ = self.write(server).await;
+                    let _ = Box::pin(self.write(server)).await;
                     Err(StreamCondition::SystemShutdown.into())
                 }
             };

@@ -11,18 +11,18 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, BytesMut};
 use imd_proto::xml::{Limits, StreamEvent, StreamReader};
 use imd_proto::{Element, ns};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::header::{header_xml, stream_xml};
+use super::tls::TlsSocket;
 use super::{Header, ReadError, Transport};
 use crate::sasl::ChannelBinding;
 
 enum Connection {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsSocket>),
     /// An upgrade failed or was abandoned.
     Lost,
 }
@@ -30,8 +30,8 @@ enum Connection {
 /// TLS at this end.
 #[derive(Clone)]
 pub struct Tls {
-    /// Does the handshake.
-    pub acceptor: TlsAcceptor,
+    /// How it is negotiated.
+    pub config: Arc<ServerConfig>,
     /// The hash of the certificate that a login can be bound to (RFC 5929 §4); absent for signatures without one.
     pub end_point: Option<Arc<[u8]>>,
 }
@@ -72,22 +72,20 @@ impl Tcp {
         )
     }
 
-    /// A connection that began with TLS.
-    #[must_use]
-    pub fn tls(
-        stream: TlsStream<TcpStream>,
+    /// A connection that begins with TLS.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn tls(
+        stream: TcpStream,
         peer: IpAddr,
         tls: Tls,
         before_login: Limits,
         after_login: Limits,
-    ) -> Self {
-        Self::new(
-            Connection::Tls(Box::new(stream)),
-            peer,
-            tls,
-            before_login,
-            after_login,
-        )
+    ) -> io::Result<Self> {
+        let mut connection = Self::new(Connection::Lost, peer, tls, before_login, after_login);
+        connection.accept(stream).await?;
+        Ok(connection)
     }
 
     fn new(
@@ -109,14 +107,22 @@ impl Tcp {
         }
     }
 
+    async fn accept(&mut self, stream: TcpStream) -> io::Result<()> {
+        let (socket, input) = TlsSocket::accept(stream, &self.tls.config).await?;
+        self.connection = Connection::Tls(Box::new(socket));
+        self.input = input;
+        Ok(())
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = match &mut self.connection {
+            Connection::Plain(stream) => stream,
+            Connection::Tls(stream) => return stream.poll_read(cx, &mut self.input),
+            Connection::Lost => return Poll::Ready(Err(lost())),
+        };
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            ready!(match &mut self.connection {
-                Connection::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-                Connection::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-                Connection::Lost => Poll::Ready(Err(lost())),
-            })?;
+            ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
             self.input.extend_from_slice(buffer.filled());
             Poll::Ready(Ok(buffer.filled().len()))
         })
@@ -125,10 +131,7 @@ impl Tcp {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.connection {
             Connection::Plain(stream) => stream.write_all(bytes).await,
-            Connection::Tls(stream) => {
-                stream.write_all(bytes).await?;
-                stream.flush().await
-            }
+            Connection::Tls(stream) => stream.write(bytes).await,
             Connection::Lost => Err(lost()),
         }
     }
@@ -156,8 +159,6 @@ impl Transport for Tcp {
             match poll_fn(|cx| self.poll_fill(cx)).await {
                 Ok(0) => return Ok(None),
                 Ok(_) => {}
-                // Many clients end without TLS's own goodbye.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -214,11 +215,7 @@ impl Transport for Tcp {
         // What came before TLS must not be read as if it had come inside (the STARTTLS injection of 2011).
         self.input = BytesMut::new();
         match std::mem::replace(&mut self.connection, Connection::Lost) {
-            Connection::Plain(stream) => {
-                self.connection =
-                    Connection::Tls(Box::new(self.tls.acceptor.accept(stream).await?));
-                Ok(())
-            }
+            Connection::Plain(stream) => self.accept(stream).await,
             other => {
                 self.connection = other;
                 Err(io::Error::new(
@@ -238,12 +235,7 @@ impl Transport for Tcp {
         let Connection::Tls(stream) = &self.connection else {
             return binding;
         };
-        let (_, tls) = stream.get_ref();
-        // RFC 9266 §4.2: below TLS 1.3 only with an extension of which rustls does not tell.
-        if tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
-            && let Ok(data) =
-                tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
-        {
+        if let Some(data) = stream.exporter() {
             binding.add(ChannelBinding::EXPORTER, data.to_vec());
         }
         if let Some(end_point) = &self.tls.end_point {

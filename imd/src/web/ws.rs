@@ -55,7 +55,7 @@ pub(super) async fn upgrade(
             let server = Arc::clone(&web.server);
             // A WebSocket must not keep the daemon waiting for the rest of the web.
             drop(web);
-            c2s::serve(server, transport, permit).await;
+            c2s::serve(server, Box::new(transport), permit).await;
             drop(ongoing);
         })
 }

@@ -192,7 +192,7 @@ fn begin(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, body: &Body) -> Option
     let session = session::Session::new(sid.clone(), body, events);
     let (web, server) = (Arc::clone(web), Arc::clone(&web.server));
     let ongoing = web.ongoing.clone();
-    tokio::spawn(c2s::serve(server, stream, permit));
+    tokio::spawn(c2s::serve(server, Box::new(stream), permit));
     tokio::spawn(async move {
         let (shutdown, lingering) = (&web.server.shutdown, &web.bosh.lingering);
         session

@@ -1,0 +1,175 @@
+use std::future::poll_fn;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::TlsSocket;
+
+type Version = &'static SupportedProtocolVersion;
+
+/// A client and a server that have shaken hands, and what the client sent right behind it.
+async fn pair(version: Version, behind: &[u8]) -> (TlsStream<TcpStream>, TlsSocket, BytesMut) {
+    let made = rcgen::generate_simple_self_signed(vec!["perch.test".to_owned()]).unwrap();
+    let certificate = CertificateDer::from(made.cert);
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    super::enable(&mut server);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (from, _) = listener.accept().await.unwrap();
+    let connector = TlsConnector::from(Arc::new(client));
+    let name = ServerName::try_from("perch.test").unwrap();
+    let connecting = connector.connect_with(name, to, |tls| {
+        tls.writer().write_all(behind).unwrap();
+    });
+    let server = Arc::new(server);
+    let (client, accepted) = tokio::join!(connecting, TlsSocket::accept(from, &server));
+    let (server, early) = accepted.unwrap();
+    (client.unwrap(), server, early)
+}
+
+async fn read(server: &mut TlsSocket, bytes: &mut BytesMut) -> usize {
+    poll_fn(|cx| server.poll_read(cx, bytes)).await.unwrap()
+}
+
+fn assert_holds_no_buffer(server: &TlsSocket) {
+    assert_eq!(
+        (server.incoming.capacity(), server.outgoing.capacity()),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_arrives_on_both_sides_and_then_no_buffer_is_held() {
+    for version in [&TLS12, &TLS13] {
+        let (mut client, mut server, mut heard) = pair(version, b"").await;
+        client.write_all(b"hello").await.unwrap();
+        client.flush().await.unwrap();
+        while heard.len() < 5 {
+            assert_ne!(read(&mut server, &mut heard).await, 0);
+        }
+        assert_eq!(&heard[..], b"hello");
+        server.write(b"welcome").await.unwrap();
+        let mut answer = [0; 7];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"welcome");
+        assert_holds_no_buffer(&server);
+    }
+}
+
+#[tokio::test]
+async fn much_arrives_whole_though_neither_side_keeps_up() {
+    let much: Vec<u8> = (0..=u8::MAX).cycle().take(5 << 20).collect();
+    let (mut client, mut server, _) = pair(&TLS13, b"").await;
+    let sent = async {
+        server.write(&much).await.unwrap();
+        assert_holds_no_buffer(&server);
+        server.shutdown().await.unwrap();
+        let mut heard = BytesMut::new();
+        while read(&mut server, &mut heard).await > 0 {}
+        heard
+    };
+    let received = async {
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).await.unwrap();
+        client.write_all(&bytes).await.unwrap();
+        client.shutdown().await.unwrap();
+        bytes
+    };
+    let (heard, received) = tokio::join!(sent, received);
+    assert!(received == much, "{} bytes arrived", received.len());
+    assert!(heard == much, "{} bytes came back", heard.len());
+}
+
+#[tokio::test]
+async fn a_record_that_comes_byte_by_byte_is_read_when_it_is_whole() {
+    let (client, mut server, mut heard) = pair(&TLS13, b"").await;
+    let (mut socket, mut tls) = client.into_inner();
+    tls.writer().write_all(b"hello").unwrap();
+    let mut record = Vec::new();
+    tls.write_tls(&mut record).unwrap();
+    let slowly = async {
+        socket.set_nodelay(true).unwrap();
+        for byte in record {
+            socket.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let (read, ()) = tokio::join!(read(&mut server, &mut heard), slowly);
+    assert_eq!((read, &heard[..]), (5, &b"hello"[..]));
+    assert_holds_no_buffer(&server);
+}
+
+#[tokio::test]
+async fn both_sides_export_the_same_key_where_it_is_safe() {
+    for (version, safe) in [(&TLS12, false), (&TLS13, true)] {
+        let (client, server, _) = pair(version, b"").await;
+        let key = client
+            .get_ref()
+            .1
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+            .unwrap();
+        assert_eq!(server.exporter(), safe.then_some(&key[..]), "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_handshake_is_not_lost() {
+    let (_client, mut server, mut heard) = pair(&TLS13, b"at once").await;
+    if heard.is_empty() {
+        read(&mut server, &mut heard).await;
+    }
+    assert_eq!(&heard[..], b"at once");
+}
+
+#[tokio::test]
+async fn an_end_without_goodbye_is_an_end() {
+    let (client, mut server, mut heard) = pair(&TLS13, b"").await;
+    drop(client);
+    assert_eq!(read(&mut server, &mut heard).await, 0);
+}
+
+#[tokio::test]
+async fn rubbish_is_answered_with_an_alert() {
+    let (client, mut server, mut heard) = pair(&TLS13, b"").await;
+    let (mut socket, mut tls) = client.into_inner();
+    socket
+        .write_all(b"\x17\x03\x03\x00\x13nineteen bytes here")
+        .await
+        .unwrap();
+    let failed = poll_fn(|cx| server.poll_read(cx, &mut heard)).await;
+    assert_eq!(failed.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    drop(server);
+    let mut said = Vec::new();
+    socket.read_to_end(&mut said).await.unwrap();
+    let mut unread = &said[..];
+    while tls.read_tls(&mut unread).unwrap() > 0 {}
+    let alert = tls.process_new_packets().unwrap_err();
+    assert!(
+        matches!(alert, rustls::Error::AlertReceived(_)),
+        "{alert:?}"
+    );
+}
