@@ -35,6 +35,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::fault::Fault;
@@ -183,7 +184,7 @@ fn prepare(path: &Path, options: SqliteOptions) -> std::result::Result<Connectio
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(128);
+    keep_statements(&connection, 128)?;
     if connection.is_readonly(rusqlite::MAIN_DB)? {
         return Err(StoreError::ReadOnly { path: path.into() }.into());
     }
@@ -219,11 +220,19 @@ fn prepare(path: &Path, options: SqliteOptions) -> std::result::Result<Connectio
     Ok(connection)
 }
 
+/// Compile each statement once, however it is called: without the guarantee of the same plan SQLite compiles one anew
+/// whenever a parameter in its `WHERE` has another value than the time before.
+fn keep_statements(connection: &Connection, most: usize) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(most);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 fn open_reader(path: &Path) -> std::result::Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    keep_statements(&connection, 64)?;
     connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;")?;
     Ok(connection)
 }

@@ -259,11 +259,15 @@ impl Writer {
 
     /// Returns once what was submitted before is committed or has failed; at once where nothing waits.
     pub(super) async fn settle(&self) {
-        // Queued work holds its room until it is done.
-        if self.room.available_permits() < QUEUE_KIB as usize {
+        if !self.is_idle() {
             // A closed store has nothing to wait for.
             let _ = self.submit(0, |_| Ok(())).await.await;
         }
+    }
+
+    /// Whether nothing waits to be written or is being written. Queued work holds its room until it is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.room.available_permits() == QUEUE_KIB as usize && lock(&self.jobs).is_some()
     }
 
     pub(super) fn closed(&self) -> StoreError {
