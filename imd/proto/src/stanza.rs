@@ -73,6 +73,17 @@ impl Stanza {
         })
     }
 
+    /// The stanza without what is in it: enough to answer it with an error.
+    #[must_use]
+    pub fn without_content(&self) -> Self {
+        Self {
+            kind: self.kind,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            element: self.element.without_children(),
+        }
+    }
+
     /// The `type` attribute.
     #[must_use]
     pub fn type_attr(&self) -> Option<&str> {

@@ -280,7 +280,8 @@ fn read_field(
     Ok(())
 }
 
-/// The entry of a message in an account's archive; absent when it is not to be kept. `with`: the other side.
+/// The entry of a message in an account's archive; absent when it is not to be kept. `with`: the other side. `written`
+/// makes of the owner's address what is kept.
 #[must_use]
 pub fn entry(
     server: &Server,
@@ -288,6 +289,7 @@ pub fn entry(
     stanza: &Stanza,
     with: &Jid,
     now: UnixMillis,
+    written: impl FnOnce(&Jid) -> String,
 ) -> Option<ArchiveEntry> {
     if !server.config.archive.enabled
         || stanza.message_type() == MessageType::Groupchat
@@ -295,42 +297,31 @@ pub fn entry(
     {
         return None;
     }
-    Some(make_entry(
-        server,
-        &server.account_jid(user),
-        stanza,
-        with,
-        now,
-    ))
-}
-
-/// An entry without asking whether the message is worth it.
-#[must_use]
-pub fn make_entry(
-    server: &Server,
-    owner: &Jid,
-    stanza: &Stanza,
-    with: &Jid,
-    now: UnixMillis,
-) -> ArchiveEntry {
-    let mut element = stanza.element.clone();
-    mark(&mut element, owner, None);
-    let origin = element
+    let owner = server.account_jid(user);
+    let origin = stanza
+        .element
         .child("origin-id", ns::STANZA_ID)
-        .and_then(|o| o.attr("id"))
-        .map(str::to_owned);
-    ArchiveEntry {
+        .and_then(|o| o.attr("id"));
+    Some(ArchiveEntry {
         id: server.store.archive_ids().next(),
         owner: owner.as_str().to_owned(),
         with: with.bare_str().to_owned(),
         with_resource: with.resource().map(str::to_owned),
         time: now,
-        stanza: element.to_xml(),
+        stanza: written(&owner),
         message_id: stanza.id().map(str::to_owned),
-        origin_id: origin,
-        groupchat: stanza.message_type() == MessageType::Groupchat,
-        body: element.child_text("body"),
-    }
+        origin_id: origin.map(str::to_owned),
+        groupchat: false,
+        body: stanza.element.child_text("body"),
+    })
+}
+
+/// A message as the owner of an archive keeps it: without what others claim about that archive.
+#[must_use]
+pub fn kept(message: &Element, owner: &Jid) -> String {
+    let mut message = message.clone();
+    mark(&mut message, owner, None);
+    message.to_xml()
 }
 
 /// Note in a message under which id its archive has it (XEP-0359 §3), and remove what others claim about that.

@@ -1,7 +1,9 @@
 //! Message carbons (XEP-0280).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use imd_proto::{Condition, Element, Jid, MessageType, Stanza, ns};
+use imd_proto::{Condition, Element, Jid, MessageType, Stanza, ns, xml};
 
 use super::{Answer, Feature, Reply, Request, Target};
 
@@ -65,15 +67,35 @@ pub fn eligible(stanza: &Stanza) -> bool {
     }
 }
 
-/// A copy of a message for a session: `kind` is `sent` or `received`.
+/// A copy of a message for a session, serialised for a stream of clients: `kind` is `sent` or `received`, `message` the
+/// serialised message with its namespace.
 #[must_use]
-pub fn wrap(kind: &'static str, message: &Element, to: &Jid) -> Element {
-    let forwarded = Element::new("forwarded", ns::FORWARD).with_child(message.clone());
-    Element::new("message", ns::CLIENT)
-        .with_attr("from", to.bare_str())
-        .with_attr("to", to.as_str())
-        .with_opt_attr("type", message.attr("type"))
-        .with_child(Element::new(kind, ns::CARBONS).with_child(forwarded))
+pub fn wrap(kind: &str, type_attr: Option<&str>, message: &str, to: &Jid) -> Arc<str> {
+    let mut out = String::with_capacity(message.len() + 2 * to.as_str().len() + 200);
+    let attribute = |out: &mut String, name: &str, value: &str| {
+        out.push(' ');
+        out.push_str(name);
+        out.push_str("='");
+        xml::escape_into(out, value);
+        out.push('\'');
+    };
+    out.push_str("<message");
+    attribute(&mut out, "from", to.bare_str());
+    attribute(&mut out, "to", to.as_str());
+    if let Some(type_attr) = type_attr {
+        attribute(&mut out, "type", type_attr);
+    }
+    out.push_str("><");
+    out.push_str(kind);
+    attribute(&mut out, "xmlns", ns::CARBONS);
+    out.push_str("><forwarded");
+    attribute(&mut out, "xmlns", ns::FORWARD);
+    out.push('>');
+    out.push_str(message);
+    out.push_str("</forwarded></");
+    out.push_str(kind);
+    out.push_str("></message>");
+    out.into()
 }
 
 /// The element in a message that makes it a copy; absent in all others.

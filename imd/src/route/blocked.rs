@@ -95,9 +95,8 @@ pub async fn refuses_outgoing(server: &Arc<Server>, stanza: &Stanza, to: &Jid) -
 
 /// Refuse what somebody sends to a local account that has blocked them. True: it has been dealt with.
 pub async fn refuses_incoming(server: &Arc<Server>, stanza: &Stanza, user: &str) -> bool {
-    if stanza.from.bare_str() == server.account_jid(user).as_str()
-        || !has_blocked(server, user, &stanza.from).await
-    {
+    let own = server.is_local_account(&stanza.from) && stanza.from.local() == Some(user);
+    if own || !has_blocked(server, user, &stanza.from).await {
         return false;
     }
     match stanza.kind {

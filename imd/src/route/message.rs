@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imd_proto::{Condition, Element, Jid, Kind, MessageType, Stanza, StanzaError, ns, xml};
 use imd_store::{Commit, OfflineEntry, Write, now_millis};
 
+use super::written::{Written, with_ns};
 use super::{blocked, decide};
 use crate::feature::{archive, archive_prefs, carbons, push};
 use crate::server::Server;
@@ -28,9 +29,10 @@ pub(super) async fn local(
         return None;
     }
     let mut writes = Vec::new();
-    sent_copies(server, &stanza, session, to, &mut writes).await;
+    let written = Written::new(&stanza.element);
+    sent_copies(server, &stanza, &written, session, to, &mut writes).await;
     if !blocked::refuses_incoming(server, &stanza, user).await {
-        deliver(server, &stanza, to, user, &mut writes).await;
+        deliver(server, &stanza, &written, to, user, &mut writes).await;
     }
     commit(server, writes).await
 }
@@ -43,7 +45,8 @@ pub(super) async fn outgoing(
     to: &Jid,
 ) -> Option<Commit> {
     let mut writes = Vec::new();
-    sent_copies(server, &stanza, session, to, &mut writes).await;
+    let written = Written::new(&stanza.element);
+    sent_copies(server, &stanza, &written, session, to, &mut writes).await;
     let own = commit(server, writes).await;
     let theirs = super::away(server, stanza, to).await;
     match (own, theirs) {
@@ -80,6 +83,7 @@ async fn commit(server: &Server, writes: Vec<Write>) -> Option<Commit> {
 async fn sent_copies(
     server: &Arc<Server>,
     stanza: &Stanza,
+    written: &Written<'_>,
     session: Option<&Arc<Session>>,
     to: &Jid,
     writes: &mut Vec<Write>,
@@ -90,18 +94,22 @@ async fn sent_copies(
     {
         None
     } else {
-        archive::entry(server, &session.user, stanza, to, now_millis()).map(|entry| {
+        archive::entry(server, &session.user, stanza, to, now_millis(), |owner| {
+            written.stored(owner)
+        })
+        .map(|entry| {
             let id = entry.id;
             writes.push(Write::Archive(entry));
             id
         })
     };
     if carbons::eligible(stanza) && !to.same_bare(&session.jid) {
-        let mut copy = stanza.element.clone();
-        archive::mark(&mut copy, &session.jid.to_bare(), id);
+        let mut copy = None;
         for other in server.directory.sessions(&session.user) {
             if other.id != session.id && other.state().carbons {
-                other.send(&carbons::wrap("sent", &copy, &other.jid));
+                let copy = copy
+                    .get_or_insert_with(|| with_ns(&written.delivered(&session.jid.to_bare(), id)));
+                other.send_xml(carbons::wrap("sent", stanza.type_attr(), copy, &other.jid));
             }
         }
     }
@@ -110,6 +118,7 @@ async fn sent_copies(
 async fn deliver(
     server: &Arc<Server>,
     stanza: &Stanza,
+    written: &Written<'_>,
     to: &Jid,
     user: &str,
     writes: &mut Vec<Write>,
@@ -139,24 +148,28 @@ async fn deliver(
     }
     let now = now_millis();
     let entry = if archive_prefs::wants(server, user, &stanza.from).await {
-        archive::entry(server, user, stanza, &stanza.from, now)
+        archive::entry(server, user, stanza, &stanza.from, now, |owner| {
+            written.stored(owner)
+        })
     } else {
         None
     };
-    let mut element = stanza.element.clone();
-    archive::mark(&mut element, &to.to_bare(), entry.as_ref().map(|e| e.id));
-    let xml: Arc<str> = element.to_xml_in(ns::CLIENT).into();
+    let xml = written.delivered(&to.to_bare(), entry.as_ref().map(|e| e.id));
     for at in decision.deliver {
         sessions[at].send_xml(Arc::clone(&xml));
     }
-    for at in decision.carbons {
-        sessions[at].send(&carbons::wrap("received", &element, &sessions[at].jid));
+    if !decision.carbons.is_empty() {
+        let copy = with_ns(&xml);
+        for at in decision.carbons {
+            let jid = &sessions[at].jid;
+            sessions[at].send_xml(carbons::wrap("received", stanza.type_attr(), &copy, jid));
+        }
     }
     if decision.offline && server.config.limits.offline_messages > 0 {
         writes.push(Write::Offline(OfflineEntry {
             user: user.to_owned(),
             stamp: now,
-            stanza: element.to_xml(),
+            stanza: with_ns(&xml),
             max: server.config.limits.offline_messages,
         }));
     }

@@ -11,6 +11,7 @@ mod message;
 mod preauth;
 pub mod presence;
 pub mod subscription;
+mod written;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The life of a session on one connection: stanzas in, stanzas out, acknowledgements, signs of life.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use imd_proto::xml::StreamEvent;
@@ -21,6 +21,10 @@ const MAX_PENDING: usize = 256;
 const WRITE_BYTES: usize = 64 * 1024;
 /// How long the commits of a broken connection are waited for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks a client how many stanzas it has handled (XEP-0198 §4). It goes with the stanzas, in one record and one packet.
+static ACK_REQUEST: LazyLock<Arc<str>> =
+    LazyLock::new(|| Element::new("r", ns::SM).to_xml_in(ns::CLIENT).into());
 
 /// A stanza that has been taken and is not on the disk yet.
 struct Pending {
@@ -237,7 +241,7 @@ impl<T: Transport> Run<T> {
             return Err(StreamCondition::ImproperAddressing.into());
         };
         if kind == Kind::Message {
-            let kept = Box::new(stanza.clone());
+            let kept = Box::new(stanza.without_content());
             let commit = route::stanza(server, stanza, Some(&session)).await;
             self.taken(commit, Some(kept)).await
         } else {
@@ -344,6 +348,10 @@ impl<T: Transport> Run<T> {
         loop {
             let mut buffer = std::mem::take(&mut self.buffer);
             let more = self.session.outbound.take(WRITE_BYTES, &mut buffer);
+            if !more && !self.ack_asked && self.session.outbound.unacknowledged() > 0 {
+                self.ack_asked = true;
+                buffer.push(Arc::clone(&ACK_REQUEST));
+            }
             if !buffer.is_empty() {
                 let written = self.transport.send_stanzas(&buffer);
                 let written = tokio::time::timeout(server.config.limits.write_timeout, written);
@@ -357,13 +365,8 @@ impl<T: Transport> Run<T> {
                 }
             }
             if !more {
-                break;
+                return Ok(());
             }
-        }
-        if self.session.outbound.unacknowledged() > 0 && !self.ack_asked {
-            self.ask_for_ack().await
-        } else {
-            Ok(())
         }
     }
 

@@ -46,7 +46,11 @@ impl Turn<'_> {
             let now = imd_store::now_millis();
             let wanted = archive_prefs::wants(self.server, user, &stanza.from).await;
             let entry = wanted
-                .then(|| archive::entry(self.server, user, &stanza, &stanza.from, now))
+                .then(|| {
+                    archive::entry(self.server, user, &stanza, &stanza.from, now, |owner| {
+                        archive::kept(&stanza.element, owner)
+                    })
+                })
                 .flatten();
             archive::mark(&mut element, &receiver, entry.as_ref().map(|e| e.id));
             archived.extend(entry);
