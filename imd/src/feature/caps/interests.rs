@@ -1,7 +1,7 @@
 //! Which client wants to hear of which nodes, by the hash of its capabilities; all of it bounded.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use imd_proto::Jid;
 
@@ -35,6 +35,8 @@ pub enum Who {
 #[derive(Debug, Default)]
 pub struct Interests {
     state: Mutex<State>,
+    /// The server's own hash, which does not change.
+    own: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,11 @@ struct State {
 impl Interests {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hash of the server's own capabilities, made the first time.
+    pub fn own(&self, make: impl FnOnce() -> String) -> &str {
+        self.own.get_or_init(make)
     }
 
     /// What clients of a kind want, where it is known.

@@ -39,7 +39,9 @@ impl Feature for Caps {
 /// The stream feature with the server's capabilities (§6.3).
 #[must_use]
 pub fn stream_feature(server: &Arc<Server>) -> Element {
-    let ver = hash::ver(&super::disco::server_info(server), "sha-1").unwrap_or_default();
+    let ver = server
+        .interests
+        .own(|| hash::ver(&super::disco::server_info(server), "sha-1").unwrap_or_default());
     Element::new("c", ns::CAPS)
         .with_attr("hash", "sha-1")
         .with_attr("node", NODE)
