@@ -65,9 +65,13 @@ impl<'a> Written<'a> {
     }
 }
 
-/// What was serialised for a stream of clients, to stand where there is no namespace yet.
+/// What was serialised for a stream of clients, to stand where there is no namespace yet. A namespace of its own comes
+/// first wherever an element is written.
 pub(super) fn with_ns(xml: &str) -> String {
-    let rest = xml.strip_prefix(START).unwrap_or(xml);
+    let rest = match xml.strip_prefix(START) {
+        Some(rest) if !rest.starts_with(" xmlns=") => rest,
+        _ => return xml.to_owned(),
+    };
     let mut out = String::with_capacity(xml.len() + ns::CLIENT.len() + 9);
     out.push_str(START);
     out.push_str(" xmlns='");
