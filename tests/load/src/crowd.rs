@@ -18,7 +18,7 @@ const LOGIN: Duration = Duration::from_secs(120);
 /// How often a login is tried: a server may refuse for a while when all come at once.
 const TRIES: u32 = 10;
 /// Nothing has come for so long: what is missing is lost.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(15);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -155,6 +155,23 @@ pub fn own_cpu() -> f64 {
     Sample::one(std::process::id()).map_or(0.0, |own| own.cpu)
 }
 
+/// Processor time that all of this machine has used since it started, in seconds, with what a host took from it.
+#[must_use]
+pub fn machine_cpu() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    busy_ticks(&stat) as f64 / ticks as f64
+}
+
+/// The first line of `/proc/stat` without idle time and waiting for disks.
+fn busy_ticks(stat: &str) -> u64 {
+    let all = stat.lines().next().unwrap_or_default().split_whitespace();
+    let all = all.skip(1).take(8).enumerate();
+    let busy = all.filter(|(at, _)| !matches!(at, 3 | 4));
+    busy.filter_map(|(_, ticks)| ticks.parse::<u64>().ok())
+        .sum()
+}
+
 /// Lets this process open as many files as it may.
 pub fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -198,6 +215,13 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(all.len(), 2, "{all:?}");
         assert!(sum.rss > own.rss && sum.files > own.files);
+    }
+
+    #[test]
+    fn idle_time_is_not_busy_and_guests_are_counted_once() {
+        let stat =
+            "cpu  1 20 300 4000 50000 600000 7000000 80000000 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(busy_ticks(stat), 87_600_321);
     }
 
     #[test]

@@ -125,6 +125,9 @@ fn bar(row: &Row) -> String {
     }
 }
 
+/// Cores that others may use while something is measured: the kernel's own work, and the moments before and after.
+const QUIET: f64 = 0.25;
+
 /// When, where and with what.
 fn about(out: &mut String, outcomes: &[Outcome]) {
     let mut versions = BTreeMap::new();
@@ -149,6 +152,20 @@ fn about(out: &mut String, outcomes: &[Outcome]) {
         machine.kernel,
         versions.join(", "),
     );
+    let others = |o: &Outcome| {
+        o.figures
+            .get("others_cores")
+            .or(o.figures.get("others_cores_at_login"))
+            .copied()
+    };
+    let most = outcomes.iter().filter_map(others).fold(0.0, f64::max);
+    if most > QUIET {
+        let _ = writeln!(
+            out,
+            "- **not quiet**: other programs used up to {} cores meanwhile; these figures are no measurement",
+            number(most)
+        );
+    }
     let mut seen = BTreeMap::new();
     for outcome in outcomes {
         let parameters = outcome.parameters.iter();

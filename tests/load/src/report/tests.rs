@@ -62,3 +62,10 @@ fn numbers_have_three_digits() {
     let shown = [0.0, 0.0314, 1.234, 12.34, 1234.5, 1_234_567.0].map(number);
     assert_eq!(shown, ["0", "0.031", "1.23", "12.3", "1,234", "1,234,567"]);
 }
+
+#[test]
+fn a_run_beside_other_work_is_told_to_be_no_measurement() {
+    let told =
+        |others| report(&[outcome("imd", "open", "others_cores", others)]).contains("not quiet");
+    assert_eq!([told(0.2), told(1.5)], [false, true]);
+}

@@ -21,7 +21,7 @@ use crate::crowd::{Crowd, Logins};
 use crate::login::{Server, Transport, Way};
 use crate::options::{Run, Scenario};
 use crate::plot;
-use crate::process::{Sample, own_cpu};
+use crate::process::{Sample, machine_cpu, own_cpu};
 use crate::result::{Machine, Outcome};
 use crate::scram::Keys;
 use crate::tls::Tls;
@@ -41,7 +41,16 @@ struct Spent {
     server: Sample,
     /// Processor time of this tool, in seconds.
     own: f64,
+    /// That of everything on this machine.
+    busy: f64,
     seconds: f64,
+}
+
+impl Spent {
+    /// Processors that others used meanwhile: what is measured beside them is measured badly.
+    fn others(&self) -> f64 {
+        (self.busy - self.own - self.server.cpu) / self.seconds
+    }
 }
 
 /// The beginning of a measurement.
@@ -49,6 +58,7 @@ struct Mark {
     counts: Counts,
     server: Sample,
     own: f64,
+    busy: f64,
     at: Instant,
 }
 
@@ -174,6 +184,7 @@ impl Trial {
             counts: self.crowd.board.counts(),
             server: self.sample()?,
             own: own_cpu(),
+            busy: machine_cpu(),
             at: Instant::now(),
         })
     }
@@ -184,6 +195,7 @@ impl Trial {
             counts: self.crowd.board.counts().since(&mark.counts),
             server: self.sample()?.since(&mark.server),
             own: own_cpu() - mark.own,
+            busy: machine_cpu() - mark.busy,
         })
     }
 
@@ -243,6 +255,7 @@ impl Trial {
         figure("logins_failed", logins.failed as f64);
         figure("server_cpu_ms_per_login", spent.server.cpu * 1e3 / n);
         figure("server_cores_at_login", spent.server.cpu / spent.seconds);
+        figure("others_cores_at_login", spent.others());
         figure("tool_cpu_ms_per_login", spent.own * 1e3 / n);
         figure(
             "server_written_bytes_per_login",
@@ -270,6 +283,7 @@ impl Trial {
         );
         o.figure("server_cores", spent.server.cpu / spent.seconds);
         o.figure("tool_cores", spent.own / spent.seconds);
+        o.figure("others_cores", spent.others());
         o.figure(
             "server_rss_after_mib",
             spent.server.rss as f64 / f64::from(1 << 20),
