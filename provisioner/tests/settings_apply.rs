@@ -310,9 +310,11 @@ fn a_program_that_refuses_new_settings_gets_the_old_ones_back_and_the_owner_is_t
 
 #[test]
 fn after_a_power_cut_at_any_moment_of_a_change_the_next_start_ends_the_same() {
+    // Hashing the code takes its time by design, and its file is the one that has Wi-Fi's key.
+    let card = EVERYTHING.replace("setup_code = \"open sesame\"\n", "");
     let changed = || {
         let (folder, system) = booted(Some(&wishes()));
-        put(folder.path(), CARD, EVERYTHING);
+        put(folder.path(), CARD, &card);
         (folder, system)
     };
     let (whole, system) = changed();

@@ -12,7 +12,8 @@ use settings_file::{Document, Problems};
 use super::FirstBoot;
 use crate::files::Files;
 use crate::model::secret::hex;
-use crate::settings::read::{self, Known, Wishes};
+use crate::settings::preseed;
+use crate::settings::read::{self, Known, Reading, Wishes};
 use crate::settings::secrets::Secrets;
 
 /// The folder that computers see as the card.
@@ -28,28 +29,26 @@ pub struct Kind {
     pub secrets: &'static [(&'static str, &'static str)],
 }
 
-/// What a file asks for.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// What it asks for.
-    pub wishes: Wishes,
-    /// Parts that a box has no use for, for people.
-    pub skipped: Vec<String>,
-}
-
 /// The files, later ones winning over earlier ones.
-pub const KINDS: [Kind; 1] = [Kind {
-    name: "perch.toml",
-    read: |document, known| Reading {
-        wishes: read::read(document, known),
-        skipped: Vec::new(),
+pub const KINDS: [Kind; 2] = [
+    Kind {
+        name: preseed::NAME,
+        read: preseed::read,
+        secrets: &[("user", "password"), ("wlan", "password")],
     },
-    secrets: &[
-        ("", "setup_code"),
-        ("admin", "password"),
-        ("wifi", "password"),
-    ],
-}];
+    Kind {
+        name: "perch.toml",
+        read: |document, known| Reading {
+            wishes: read::read(document, known),
+            skipped: Vec::new(),
+        },
+        secrets: &[
+            ("", "setup_code"),
+            ("admin", "password"),
+            ("wifi", "password"),
+        ],
+    },
+];
 
 /// All that the card asks for.
 #[derive(Debug, Default)]

@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
         list(network.dns.iter().map(ToString::to_string))
     }),
     key!("wifi.ssid", wifi: Wifi, WIFI, |wifi| text(wifi.ssid.as_str())),
-    key!("wifi.country", wifi: Wifi, WIFI, |wifi| text(wifi.country.as_str())),
+    key!("wifi.country", wifi: Wifi, WIFI, |wifi| text(wifi.country.as_ref()?.as_str())),
     key!("wifi.hidden", wifi: Wifi, WIFI, |wifi| Some(wifi.hidden.to_string())),
     // As it is on the card once the box has it.
     key!("wifi.password", wifi: Wifi, WIFI, |wifi| {

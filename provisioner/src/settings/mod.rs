@@ -1,6 +1,7 @@
 //! The box's settings: one model for the card, the command line and the web page.
 //!
 //! - `read`: a settings text (`perch.toml`) into a [`Settings`], with every problem named.
+//! - `preseed`: the same for the file that Raspberry Pi Imager writes.
 //! - `keys`: the table of keys: how each is shown, and which outputs follow it.
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
@@ -11,6 +12,7 @@ pub mod apply;
 pub mod keys;
 pub mod outputs;
 pub mod plan;
+pub mod preseed;
 pub mod read;
 pub mod render;
 pub mod secrets;
@@ -62,8 +64,8 @@ pub struct Wifi {
     /// Whether it does not announce itself.
     #[serde(default)]
     pub hidden: bool,
-    /// Whose rules the radio keeps.
-    pub country: Country,
+    /// Whose rules the radio keeps. Absent: those that hold everywhere.
+    pub country: Option<Country>,
 }
 
 impl Settings {

@@ -24,6 +24,15 @@ pub struct Wishes {
     pub setup_code: Option<SetupCode>,
 }
 
+/// What a file of the card says.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What it asks for.
+    pub wishes: Wishes,
+    /// Parts that a box has no use for, for people.
+    pub skipped: Vec<String>,
+}
+
 /// An administrator's account.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Admin {
@@ -134,7 +143,7 @@ fn wifi(mut table: Table<'_>, known: Known<'_>) -> Option<(Wifi, Option<WifiKey>
     table.secret("password");
     let ssid = table.required("ssid", Ssid::parse);
     let key = table.optional("password", WifiKey::parse);
-    let country = table.required("country", Country::parse);
+    let country = table.optional("country", Country::parse);
     let hidden = table.optional("hidden", parse::boolean);
     // An empty password is one that has been moved into the box.
     if key == Some(None) && ssid.as_ref() != known.wifi {
@@ -147,7 +156,7 @@ fn wifi(mut table: Table<'_>, known: Known<'_>) -> Option<(Wifi, Option<WifiKey>
         ssid: ssid?,
         secured,
         hidden: hidden.unwrap_or(false),
-        country: country?,
+        country,
     };
     Some((wifi, key.flatten()))
 }

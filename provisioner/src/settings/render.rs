@@ -73,7 +73,11 @@ pub fn wifi_network() -> String {
 
 /// wpa_supplicant.conf(5); `key` as it stands there, `None` for an open network.
 pub fn wpa_supplicant(wifi: &Wifi, key: Option<&str>) -> String {
-    let mut text = format!("{HEAD}country={}\n\nnetwork={{\n", wifi.country.as_str());
+    let mut text = HEAD.to_owned();
+    if let Some(country) = &wifi.country {
+        line(&mut text, "country", country.as_str());
+    }
+    text.push_str("\nnetwork={\n");
     // A name may hold any character; in hexadecimal digits none of them means anything.
     line(
         &mut text,
