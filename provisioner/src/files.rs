@@ -216,6 +216,22 @@ impl Files {
         sync(to.parent().unwrap_or(Path::new("/")))
     }
 
+    /// Waits until nobody else holds this lock, and holds it until the returned file is dropped.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn lock(&self, path: impl AsRef<Path>) -> Result<File> {
+        let place = self.path(&path);
+        let lock = || {
+            if let Some(folder) = place.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let file = File::create(&place)?;
+            file.lock().map(|()| file)
+        };
+        lock().with_context(|| format!("locking {}", place.display()))
+    }
+
     /// Removes a file if it is there.
     ///
     /// # Errors

@@ -33,6 +33,19 @@ fn exists(root: &Path, path: &str) -> bool {
     root.join(path.trim_start_matches('/')).exists()
 }
 
+/// A box like this one.
+fn copy(root: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .args(["-a", "--"])
+        .arg(root.join("."))
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    folder
+}
+
 /// Without the comment that heads each file.
 fn body(root: &Path, path: &str) -> String {
     let text = get(root, path);
@@ -312,9 +325,11 @@ fn a_program_that_refuses_new_settings_gets_the_old_ones_back_and_the_owner_is_t
 fn after_a_power_cut_at_any_moment_of_a_change_the_next_start_ends_the_same() {
     // Hashing the code takes its time by design, and its file is the one that has Wi-Fi's key.
     let card = EVERYTHING.replace("setup_code = \"open sesame\"\n", "");
+    let (before, _) = booted(Some(&wishes()));
+    put(before.path(), CARD, &card);
     let changed = || {
-        let (folder, system) = booted(Some(&wishes()));
-        put(folder.path(), CARD, &card);
+        let folder = copy(before.path());
+        let system = FakeSystem::new(folder.path());
         (folder, system)
     };
     let (whole, system) = changed();

@@ -5,6 +5,8 @@ use anyhow::{Context, Result};
 use super::{FirstBoot, certificates, ssh};
 use crate::files::PowerCut;
 use crate::settings::apply::{Machine, apply};
+use crate::settings::history;
+use crate::settings::keys::diff;
 use crate::settings::outputs::{ALL, Output};
 use crate::settings::plan::{When, of_output};
 
@@ -47,8 +49,18 @@ fn apply_new(boot: &mut FirstBoot<'_>) -> Result<bool> {
         files: boot.files,
         system: boot.system,
     };
-    match apply(machine, &old, &boot.state, &boot.new_secrets, When::Boot) {
+    let mut new = boot.state.clone();
+    let changes = diff(&old.settings, &new.settings);
+    if !changes.is_empty() {
+        let who = match boot.card.sources[..] {
+            [] => "start".to_owned(),
+            ref files => files.join(" and "),
+        };
+        history::add(&mut new.history, boot.system.now(), &who, changes);
+    }
+    match apply(machine, &old, &new, &boot.new_secrets, When::Boot) {
         Ok(plan) => {
+            boot.state = new;
             boot.applied = plan.changes.into_iter().map(|change| change.key).collect();
             boot.secrets.clone_from(&boot.new_secrets);
             Ok(true)

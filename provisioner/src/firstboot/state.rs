@@ -9,6 +9,8 @@ use super::{FirstBoot, card};
 use crate::files::{Access, Files};
 use crate::model::{AccountName, Domain, HostName};
 use crate::settings::Settings;
+use crate::settings::history::Entry;
+use crate::settings::trial::{Effect, Event, Trial, step};
 use crate::system::System;
 
 /// Where it is kept.
@@ -35,6 +37,10 @@ pub struct BoxState {
     pub admin: Option<AccountName>,
     /// The files of the card that have been applied, each with its digest.
     pub card: BTreeMap<String, String>,
+    /// The last changes, oldest first.
+    pub history: Vec<Entry>,
+    /// Whether a change of the network waits for its confirmation.
+    pub trial: Trial,
 }
 
 /// The names and settings that a box goes back to.
@@ -140,14 +146,25 @@ impl BoxState {
 /// # Errors
 /// The settings cannot be kept.
 pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
+    let before = boot.state.as_previous();
+    let (trial, effects) = step(&boot.state.trial, Event::Started)?;
+    boot.state.trial = trial;
+    for effect in effects {
+        if let Effect::GoBack(network) = effect {
+            boot.state.settings.network = network;
+            boot.problems.push(
+                "a change of the network was not confirmed before the box was started again; it went back"
+                    .to_owned(),
+            );
+        }
+    }
     boot.card = card::read(boot.files, &boot.secrets, &boot.state.card);
     boot.problems.append(&mut boot.card.problems);
     let wishes = &boot.card.wishes;
     let settings = boot.state.settings.with(&wishes.settings);
     boot.new_secrets = boot.secrets.with(&settings, wishes)?;
-    if settings != boot.state.settings {
+    if settings != before.settings {
         // An earlier start may have been cut off on the way: then that is what the box was.
-        let before = boot.state.as_previous();
         boot.state.previous.get_or_insert(before);
         boot.state.settings = settings;
     }

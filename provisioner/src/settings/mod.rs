@@ -5,10 +5,13 @@
 //! - `keys`: the table of keys: how each is shown, and which outputs follow it.
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
+//! - `change`: changes on a running box, by whom, with `history` and undo; `trial`: the network goes back unless confirmed.
 //!
 //! A setting that is absent has its default; a change replaces what it names and nothing else.
 
 pub mod apply;
+pub mod change;
+pub mod history;
 pub mod keys;
 pub mod outputs;
 pub mod plan;
@@ -16,6 +19,7 @@ pub mod preseed;
 pub mod read;
 pub mod render;
 pub mod secrets;
+pub mod trial;
 
 use serde::{Deserialize, Serialize};
 
