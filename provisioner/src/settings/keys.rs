@@ -36,7 +36,7 @@ macro_rules! key {
 /// All settings, in the order in which they are shown.
 pub const KEYS: &[Key] = &[
     key!("hostname", host_name: HostName, NAMED, |name| text(name.as_str())),
-    key!("domain", domain: Domain, NAMED, |domain| text(domain.as_str())),
+    key!("domain", domain: Domain, ADDRESSED, |domain| text(domain.as_str())),
     key!("language", language: Language, &[], |language| text(language.as_str())),
     key!("timezone", time_zone: TimeZone, &[Output::TimeZone], |zone| text(zone.as_str())),
     key!("profile", profile: Profile, &[], |profile| text(profile.as_str())),
@@ -83,6 +83,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
+const ADDRESSED: &[Output] = &[Output::Certificate, Output::Imd];
 const NETWORK: &[Output] = &[Output::Network];
 const WIFI: &[Output] = &[Output::Wifi];
 
