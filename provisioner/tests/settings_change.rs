@@ -267,6 +267,66 @@ fn what_the_card_changed_is_in_the_history_and_can_be_undone() {
     assert_eq!(*running.system.host_name.borrow(), "perch");
 }
 
+/// Names, a new authority, files of several outputs; then also the network, which nobody has confirmed.
+#[test]
+fn after_a_power_cut_at_any_moment_of_a_change_all_follows_the_old_or_the_new_settings() {
+    let names = "domain = \"chat.example.org\"\nhostname = \"office\"\ntimezone = \"Europe/Berlin\"\n[time]\nservers = [\"a.example\"]\n";
+    let with_network = format!("{names}[network]\nipv4 = \"192.168.1.50/24\"\n");
+    for text in [names, with_network.as_str()] {
+        let end = |cut: Option<u32>| {
+            let mut running = Running::new();
+            let authority = get(running.folder.path(), "/var/lib/perch/tls/ca.crt");
+            if let Some(changes) = cut {
+                running.files = Files::new(running.folder.path()).with_power_for(changes);
+            }
+            let request = request_of_text(running.machine(), "new.toml", text).unwrap();
+            let done = change(running.machine(), &request, "anna").is_ok();
+            boot(running.folder.path(), &running.system);
+            let state = BoxState::load(&Files::new(running.folder.path())).unwrap();
+            let domain = state.domain();
+            common::boxes::assert_certificates(running.folder.path(), &[domain.as_str()]);
+            if domain.as_str() == "perch.local" {
+                assert_eq!(
+                    get(running.folder.path(), "/var/lib/perch/tls/ca.crt"),
+                    authority
+                );
+            }
+            let files = common::boxes::state_of(running.folder.path());
+            (files, done)
+        };
+        let old = {
+            let running = Running::new();
+            common::boxes::state_of(running.folder.path())
+        };
+        let (new, _) = end(None);
+        // The history tells of a network that went back in one entry or two; the settings have to agree.
+        let without_history = |mut files: std::collections::BTreeMap<String, String>| {
+            files.remove("var/lib/perch/settings.lock");
+            if let Some(kept) = files.get_mut("var/lib/perch/box.json") {
+                let (before, after) = (kept.find("\"history\""), kept.find("\"trial\""));
+                kept.replace_range(before.unwrap()..after.unwrap(), "");
+            }
+            files
+        };
+        let (old, new) = (without_history(old), without_history(new));
+        let (mut olds, mut news) = (0, 0);
+        for cuts in 0.. {
+            let (files, done) = end(Some(cuts));
+            let files = without_history(files);
+            if files == old {
+                olds += 1;
+            } else {
+                assert_eq!(files, new, "cut after {cuts} changes");
+                news += 1;
+            }
+            if done {
+                break;
+            }
+        }
+        assert!(olds >= 1 && news >= 15, "{olds} old, {news} new");
+    }
+}
+
 const FIXED: (&str, &str) = ("network.ipv4", "192.168.1.50/24");
 
 #[test]

@@ -41,10 +41,10 @@ fn apply_new(boot: &mut FirstBoot<'_>) -> Result<bool> {
     if previous.is_none() && boot.new_secrets == boot.secrets {
         return Ok(true);
     }
-    let old = previous.map_or_else(
-        || boot.state.clone(),
-        |previous| boot.state.back_at(&previous),
-    );
+    let (old, who) = match &previous {
+        Some(previous) => (boot.state.back_at(previous), previous.who.as_str()),
+        None => (boot.state.clone(), ""),
+    };
     let machine = Machine {
         files: boot.files,
         system: boot.system,
@@ -52,11 +52,7 @@ fn apply_new(boot: &mut FirstBoot<'_>) -> Result<bool> {
     let mut new = boot.state.clone();
     let changes = diff(&old.settings, &new.settings);
     if !changes.is_empty() {
-        let who = match boot.card.sources[..] {
-            [] => "start".to_owned(),
-            ref files => files.join(" and "),
-        };
-        history::add(&mut new.history, boot.system.now(), &who, changes);
+        history::add(&mut new.history, boot.system.now(), who, changes);
     }
     match apply(machine, &old, &new, &boot.new_secrets, When::Boot) {
         Ok(plan) => {
@@ -67,8 +63,12 @@ fn apply_new(boot: &mut FirstBoot<'_>) -> Result<bool> {
         }
         Err(error) if error.is::<PowerCut>() => Err(error),
         Err(error) => {
-            let files = boot.card.sources.join(" and ");
-            boot.problems.push(format!("{files}: {error:#}"));
+            let who = if who.is_empty() {
+                "secrets of the card"
+            } else {
+                who
+            };
+            boot.problems.push(format!("{who}: {error:#}"));
             old.save(boot.files)?;
             boot.state = old;
             boot.card = super::card::Card::default();

@@ -55,7 +55,8 @@ pub enum Need {
 }
 
 /// The steps in their order.
-pub const STEPS: [Step; 8] = [
+pub const STEPS: [Step; 9] = [
+    ("leftovers", Need::Helpful, remove_leftovers),
     // Certificates and the journal carry the time.
     ("clock", Need::Helpful, identity::clock),
     ("machine ID", Need::Helpful, identity::machine_id),
@@ -105,6 +106,30 @@ pub fn run(files: &Files, system: &dyn System, mut say: impl FnMut(&str)) -> Res
         }
     }
     Ok(complete)
+}
+
+/// Where new files may have been left by a power cut before they got their names.
+const LEFTOVERS: [&str; 7] = [
+    "/var/lib/perch/*.new",
+    "/var/lib/perch/tls/*.new",
+    "/data/etc/*.new",
+    "/etc/perch/*.new",
+    "/etc/systemd/network/*.new",
+    "/etc/ssh/keys/*.new*",
+    "/boot/firmware/perch-*.new",
+];
+
+/// Step: takes away new files that never got their names. They may hold secrets, and nothing else would ever look at
+/// them again.
+fn remove_leftovers(boot: &mut FirstBoot<'_>) -> Result<String> {
+    let found: Vec<String> = LEFTOVERS
+        .iter()
+        .flat_map(|pattern| boot.files.matching(pattern))
+        .collect();
+    for path in &found {
+        boot.files.remove(path)?;
+    }
+    Ok(format!("{} of an earlier power cut", found.len()))
 }
 
 /// A damaged file must not keep the box from starting.

@@ -53,6 +53,8 @@ pub struct Previous {
     pub wanted_host_name: Option<HostName>,
     /// As in [`BoxState`].
     pub settings: Settings,
+    /// Who changes them, for the history.
+    pub who: String,
 }
 
 impl BoxState {
@@ -95,9 +97,10 @@ impl BoxState {
             .unwrap_or_else(Domain::of_any_box)
     }
 
-    /// What it would go back to.
-    pub fn as_previous(&self) -> Previous {
+    /// What it would go back to while `who` changes it.
+    pub fn as_previous(&self, who: &str) -> Previous {
         Previous {
+            who: who.to_owned(),
             host_name: self.host_name.clone(),
             wanted_host_name: self.wanted_host_name.clone(),
             settings: self.settings.clone(),
@@ -146,7 +149,7 @@ impl BoxState {
 /// # Errors
 /// The settings cannot be kept.
 pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let before = boot.state.as_previous();
+    let mut before = boot.state.as_previous("start of the box");
     let (trial, effects) = step(&boot.state.trial, Event::Started)?;
     boot.state.trial = trial;
     for effect in effects {
@@ -164,6 +167,9 @@ pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
     let settings = boot.state.settings.with(&wishes.settings);
     boot.new_secrets = boot.secrets.with(&settings, wishes)?;
     if settings != before.settings {
+        if !boot.card.sources.is_empty() {
+            before.who = boot.card.sources.join(" and ");
+        }
         // An earlier start may have been cut off on the way: then that is what the box was.
         boot.state.previous.get_or_insert(before);
         boot.state.settings = settings;

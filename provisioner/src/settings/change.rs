@@ -11,6 +11,7 @@ use super::plan::{Plan, When, plan};
 use super::read::{Known, Wishes, read};
 use super::secrets::Secrets;
 use super::trial::{Effect, Event, PATIENCE_SECONDS, TIMER, Trial, step};
+use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
 
 /// One change at a time: whoever comes second waits.
@@ -172,6 +173,13 @@ pub fn change(machine: Machine<'_>, request: &Request, who: &str) -> Result<Done
         // Before anything changes: a change that ends this program's connection must go back all the same.
         run_timer(machine, &effects)?;
     }
+    // A power cut from here on: the next start goes on with the new settings, or back if they do not work.
+    let begun = BoxState {
+        previous: Some(old.as_previous(who)),
+        history: old.history.clone(),
+        ..new.clone()
+    };
+    begun.save(machine.files)?;
     match apply(machine, &old, &new, &secrets, When::Running) {
         Ok(plan) => Ok(Done {
             plan,
@@ -179,7 +187,10 @@ pub fn change(machine: Machine<'_>, request: &Request, who: &str) -> Result<Done
             on_trial,
             warning,
         }),
+        Err(error) if error.is::<PowerCut>() => Err(error),
         Err(error) => {
+            old.save(machine.files)
+                .with_context(|| format!("{error:#}"))?;
             // A trial from before this change goes on waiting; its timer was started anew.
             if on_trial && old.trial == Trial::Settled {
                 let stopped = run_timer(machine, &[Effect::StopTimer]);
