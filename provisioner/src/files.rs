@@ -16,7 +16,16 @@ const MAX_READ: u64 = 1 << 20;
 /// The file system below a root, and every way in which the provisioner changes it.
 pub struct Files {
     root: PathBuf,
-    fuse: Cell<Option<u32>>,
+    fuse: Cell<Option<Fuse>>,
+}
+
+/// What becomes of changes in a test.
+#[derive(Clone, Copy)]
+enum Fuse {
+    /// So many more succeed, and then none.
+    PowerFor(u32),
+    /// The one after so many more fails, and no other.
+    FailureAfter(u32),
 }
 
 /// Who may read a file that is written.
@@ -37,6 +46,11 @@ pub enum Access {
 #[error("power cut (test)")]
 pub struct PowerCut;
 
+/// The error of a change that a test lets fail.
+#[derive(Debug, thiserror::Error)]
+#[error("refused (test)")]
+pub struct Refused;
+
 impl Files {
     /// Files below `root`; `/` on a box.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -49,8 +63,21 @@ impl Files {
     /// Lets `changes` changes happen and fails every later one, as a power cut would. For tests.
     #[must_use]
     pub fn with_power_for(self, changes: u32) -> Self {
-        self.fuse.set(Some(changes));
+        self.fuse.set(Some(Fuse::PowerFor(changes)));
         self
+    }
+
+    /// Lets `changes` changes happen, fails the next one, and lets all others happen, as a full disk or a program that
+    /// refuses would. For tests.
+    #[must_use]
+    pub fn with_failure_after(self, changes: u32) -> Self {
+        self.fuse.set(Some(Fuse::FailureAfter(changes)));
+        self
+    }
+
+    /// Whether a failure that was asked for has not happened yet. For tests.
+    pub fn has_failure_left(&self) -> bool {
+        self.fuse.get().is_some()
     }
 
     /// Whether these are the files of the running machine.
@@ -110,8 +137,7 @@ impl Files {
     /// The file or its folder cannot be written, or the group does not exist.
     pub fn replace(&self, path: impl AsRef<Path>, content: &[u8], access: Access) -> Result<bool> {
         let place = self.path(&path);
-        if std::fs::read(&place).is_ok_and(|old| old == content) && self.has_access(&place, access)
-        {
+        if self.holds(&path, content, access) {
             return Ok(false);
         }
         let Some(folder) = place.parent() else {
@@ -124,8 +150,30 @@ impl Files {
         self.change()?;
         self.write_whole(&temporary, content, access)
             .with_context(|| format!("writing {}", temporary.display()))?;
-        self.rename(&temporary, &place)?;
+        self.rename_new(&temporary, &place)?;
         Ok(true)
+    }
+
+    /// Whether a file has this content, and is to be read by these.
+    pub fn holds(&self, path: impl AsRef<Path>, content: &[u8], access: Access) -> bool {
+        let place = self.path(path);
+        std::fs::read(&place).is_ok_and(|old| old == content) && self.has_access(&place, access)
+    }
+
+    /// Replaces what is at `path` by a symbolic link to `target`, so that a power cut leaves the old or the new one.
+    ///
+    /// # Errors
+    /// The link cannot be made.
+    pub fn link(&self, path: impl AsRef<Path>, target: &str) -> Result<()> {
+        let place = self.path(&path);
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let temporary = place.with_file_name(name);
+        self.remove_link(&temporary)?;
+        self.change()?;
+        std::os::unix::fs::symlink(target, &temporary)
+            .with_context(|| format!("linking {}", temporary.display()))?;
+        self.rename_new(&temporary, &place)
     }
 
     /// Writes `content` over what an existing file has from byte `at` on, which keeps its length, its blocks and the rest.
@@ -168,13 +216,29 @@ impl Files {
         sync(to.parent().unwrap_or(Path::new("/")))
     }
 
+    /// Waits until nobody else holds this lock, and holds it until the returned file is dropped.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn lock(&self, path: impl AsRef<Path>) -> Result<File> {
+        let place = self.path(&path);
+        let lock = || {
+            if let Some(folder) = place.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let file = File::create(&place)?;
+            file.lock().map(|()| file)
+        };
+        lock().with_context(|| format!("locking {}", place.display()))
+    }
+
     /// Removes a file if it is there.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
         let place = self.path(&path);
-        if !place.exists() {
+        if place.symlink_metadata().is_err() {
             return Ok(());
         }
         self.change()?;
@@ -213,13 +277,30 @@ impl Files {
     /// [`PowerCut`], in a test whose fuse has burnt out.
     pub fn change(&self) -> Result<()> {
         match self.fuse.get() {
-            Some(0) => Err(PowerCut.into()),
-            Some(left) => {
-                self.fuse.set(Some(left - 1));
+            Some(Fuse::PowerFor(0)) => Err(PowerCut.into()),
+            Some(Fuse::PowerFor(left)) => {
+                self.fuse.set(Some(Fuse::PowerFor(left - 1)));
+                Ok(())
+            }
+            Some(Fuse::FailureAfter(0)) => {
+                self.fuse.set(None);
+                Err(Refused.into())
+            }
+            Some(Fuse::FailureAfter(left)) => {
+                self.fuse.set(Some(Fuse::FailureAfter(left - 1)));
                 Ok(())
             }
             None => Ok(()),
         }
+    }
+
+    /// A new file that does not get its name is taken away: it may hold a secret.
+    fn rename_new(&self, temporary: &Path, place: &Path) -> Result<()> {
+        let renamed = self.rename(temporary, place);
+        if renamed.as_ref().is_err_and(|error| !error.is::<PowerCut>()) {
+            self.remove_link(temporary)?;
+        }
+        renamed
     }
 
     fn matching_in(&self, folder: &str, part: &str) -> Vec<String> {
@@ -321,63 +402,4 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_names_and_not_longer_ones() {
-        for (pattern, name, expected) in [
-            ("mmcblk?", "mmcblk0", true),
-            ("mmcblk?", "mmcblk0boot0", false),
-            ("policy*", "policy4", true),
-            ("*_temp", "trip_point_0_temp", true),
-            ("sd?", "sd", false),
-        ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                expected,
-                "{pattern} {name}"
-            );
-        }
-    }
-
-    #[test]
-    fn replacing_leaves_an_equal_file_alone_and_mends_its_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path());
-        assert!(files.replace("/etc/a", b"one\n", Access::Everyone).unwrap());
-        assert!(!files.replace("/etc/a", b"one\n", Access::Everyone).unwrap());
-        assert!(files.replace("/etc/a", b"one\n", Access::Root).unwrap());
-        assert_eq!(files.read("/etc/a").unwrap().as_deref(), Some("one"));
-    }
-
-    #[test]
-    fn overwriting_changes_those_bytes_and_never_the_length() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path());
-        files.replace("/a", b"one two three", Access::Fat).unwrap();
-        files.overwrite("/a", 4, b"2  ").unwrap();
-        assert_eq!(files.read("/a").unwrap().as_deref(), Some("one 2   three"));
-        assert!(files.overwrite("/a", 12, b"longer").is_err());
-        assert!(files.overwrite("/b", 0, b"new").is_err());
-        assert_eq!(files.read("/a").unwrap().as_deref(), Some("one 2   three"));
-        assert_eq!(files.read("/b").unwrap(), None);
-    }
-
-    #[test]
-    fn a_power_cut_while_replacing_leaves_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        Files::new(folder.path())
-            .replace("/a", b"old", Access::Everyone)
-            .unwrap();
-        for changes in 0..2 {
-            let cut = Files::new(folder.path()).with_power_for(changes);
-            assert!(
-                cut.replace("/a", b"new", Access::Everyone)
-                    .unwrap_err()
-                    .is::<PowerCut>()
-            );
-            assert_eq!(cut.read("/a").unwrap().as_deref(), Some("old"));
-        }
-    }
-}
+mod tests;

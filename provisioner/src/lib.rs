@@ -1,7 +1,9 @@
 //! The box's own agent. Read in this order:
 //!
 //! - `tuning`: what the kernel and services should be set to (`configs/tuning`), planned, written and read back.
-//! - `firstboot`: identity, certificates, SSH, the first administrator; every step can be cut off and run again.
+//! - `model`: values that a person chooses, each checked; `settings`: the settings, what follows from them, and how they are
+//!   applied or left as they were.
+//! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
 //! - `files` and `system`: the only ways to read and change the machine; tests bring their own root and system.
 //!
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
@@ -11,5 +13,6 @@ pub mod firstboot;
 pub mod imd_config;
 pub mod mdns;
 pub mod model;
+pub mod settings;
 pub mod system;
 pub mod tuning;

@@ -1,5 +1,8 @@
 //! The command line of the box's agent.
 
+#[path = "settings_command.rs"]
+mod settings;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,6 +36,9 @@ enum Action {
     Plan,
     /// Finish the box's identity: names, certificates, SSH, administrator. Does nothing that is done already.
     Firstboot,
+    /// Show and change the box's settings.
+    #[command(subcommand)]
+    Settings(settings::Action),
 }
 
 /// Where the image keeps configs/tuning.
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         Action::Apply => apply_all(&files, system),
         Action::Plan => plan(&files, system),
         Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
+        Action::Settings(action) => settings::run(action, &files, system),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Step: the first administrator, from `perch.toml`.
+//! Step: the first administrator, from the card.
 
 use anyhow::{Result, bail};
 
@@ -14,11 +14,7 @@ const EXISTS: i32 = 3;
 /// # Errors
 /// imd refused.
 pub fn create(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let Some(admin) = boot
-        .wishes
-        .as_ref()
-        .and_then(|wishes| wishes.admin.as_ref())
-    else {
+    let Some(admin) = &boot.card.wishes.admin else {
         return Ok("none asked for".to_owned());
     };
     let name = admin.name.clone();

@@ -1,4 +1,4 @@
-//! Steps: the box's own certificate authority, and the server certificate that it signs.
+//! The box's own certificate authority, and the server certificate that it signs.
 //!
 //! The authority may only sign names below `local` and the box's domain (RFC 5280 §4.2.1.10, critical): whoever trusts
 //! it does not give the box power over other sites.
@@ -14,8 +14,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
-use super::{FirstBoot, identity};
+use super::identity;
+use super::state::BoxState;
 use crate::files::{Access, Files};
+use crate::system::System;
 
 /// The authority's certificate.
 pub const AUTHORITY: &str = "/var/lib/perch/tls/ca.crt";
@@ -34,14 +36,14 @@ const RENEW_DAYS: i64 = 270;
 /// A box without a clock may be behind its clients.
 const BACKDATED: Duration = Duration::days(1);
 
-/// Step: an authority that may sign the box's names.
+/// Sees to an authority that may sign the box's names.
 ///
 /// # Errors
 /// It cannot be made or written.
-pub fn authority(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let domain = boot.state.domain();
-    if is_authority_for(boot.files, domain.as_str()) {
-        return Ok("there".to_owned());
+pub fn authority(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
+    let domain = state.domain();
+    if is_authority_for(files, domain.as_str()) {
+        return Ok(());
     }
     let key = KeyPair::generate().context("making a key")?;
     let mut params = CertificateParams::default();
@@ -50,23 +52,21 @@ pub fn authority(boot: &mut FirstBoot<'_>) -> Result<String> {
     let mark: String = params_mark(&key);
     params.distinguished_name.push(
         DnType::CommonName,
-        format!("Perch box {} {mark}", boot.state.host_name()),
+        format!("Perch box {} {mark}", state.host_name()),
     );
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = Some(constraints(domain.as_str()));
     // Valid since before the image was built: the clock cannot be earlier.
-    params.not_before = identity::build_time(boot.files) - BACKDATED;
-    params.not_after = boot.system.now() + Duration::days(AUTHORITY_DAYS);
+    params.not_before = identity::build_time(files) - BACKDATED;
+    params.not_after = system.now() + Duration::days(AUTHORITY_DAYS);
     let certificate = params
         .self_signed(&key)
         .context("signing the authority's certificate")?;
     // The key first: a certificate alone would look like a finished authority.
-    boot.files
-        .replace(AUTHORITY_KEY, key.serialize_pem().as_bytes(), Access::Root)?;
-    boot.files
-        .replace(AUTHORITY, certificate.pem().as_bytes(), Access::Everyone)?;
-    Ok("made".to_owned())
+    files.replace(AUTHORITY_KEY, key.serialize_pem().as_bytes(), Access::Root)?;
+    files.replace(AUTHORITY, certificate.pem().as_bytes(), Access::Everyone)?;
+    Ok(())
 }
 
 fn params_mark(key: &KeyPair) -> String {
@@ -96,22 +96,19 @@ fn constraints(domain: &str) -> NameConstraints {
     }
 }
 
-/// Step: a certificate for the box's names, signed by the authority, with most of its time left.
+/// Sees to a certificate for the box's names, signed by the authority, with most of its time left. Returns whether it is
+/// new, and the names.
 ///
 /// # Errors
 /// It cannot be made or written.
-pub fn server(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let names = names(boot);
-    let now = boot.system.now();
-    if is_good_server(boot.files, &names, now) {
-        return Ok(format!("there, for {}", names.join(", ")));
+pub fn server(files: &Files, system: &dyn System, state: &BoxState) -> Result<(bool, String)> {
+    let names = names(state);
+    let now = system.now();
+    if is_good_server(files, &names, now) {
+        return Ok((false, names.join(", ")));
     }
-    let authority = boot
-        .files
-        .read(AUTHORITY)?
-        .context("there is no authority")?;
-    let authority_key = boot
-        .files
+    let authority = files.read(AUTHORITY)?.context("there is no authority")?;
+    let authority_key = files
         .read(AUTHORITY_KEY)?
         .context("the authority has no key")?;
     let authority_key = KeyPair::from_pem(&authority_key).context("reading the authority's key")?;
@@ -138,21 +135,20 @@ pub fn server(boot: &mut FirstBoot<'_>) -> Result<String> {
         .signed_by(&key, &issuer)
         .context("signing the server's certificate")?;
     let chain = format!("{}{}\n", certificate.pem(), authority);
-    boot.files.replace(
+    files.replace(
         SERVER_KEY,
         key.serialize_pem().as_bytes(),
         Access::Group("imd"),
     )?;
-    boot.files
-        .replace(SERVER_CERTIFICATE, chain.as_bytes(), Access::Everyone)?;
-    Ok(format!("made for {}", names.join(", ")))
+    files.replace(SERVER_CERTIFICATE, chain.as_bytes(), Access::Everyone)?;
+    Ok((true, names.join(", ")))
 }
 
 /// The names that clients know the box by.
-fn names(boot: &FirstBoot<'_>) -> Vec<String> {
+fn names(state: &BoxState) -> Vec<String> {
     let mut names = vec![
-        boot.state.domain().as_str().to_owned(),
-        format!("{}.local", boot.state.host_name()),
+        state.domain().as_str().to_owned(),
+        format!("{}.local", state.host_name()),
     ];
     names.dedup();
     names

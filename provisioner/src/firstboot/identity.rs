@@ -1,6 +1,4 @@
-//! Steps: clock, machine ID, host name, time zone.
-
-use std::os::unix::fs::symlink;
+//! Steps: clock and machine ID.
 
 use anyhow::{Context, Result};
 use time::OffsetDateTime;
@@ -13,11 +11,8 @@ use crate::files::{Access, Files};
 const CLOCK_FILES: [&str; 2] = ["/usr/lib/clock-epoch", "/var/lib/systemd/timesync/clock"];
 /// For an image without a build time.
 const EARLIEST: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
-/// /etc/NAME is a symbolic link to these, which can be replaced.
+/// /etc/machine-id is a symbolic link to this, which can be replaced.
 const MACHINE_ID: &str = "/data/etc/machine-id";
-const HOST_NAME: &str = "/data/etc/hostname";
-const HOSTS: &str = "/data/etc/hosts";
-const LOCAL_TIME: &str = "/data/etc/localtime";
 
 /// The earliest time that it can be: a Pi has no clock of its own, and certificates are not valid in 1970.
 pub fn time_floor(files: &Files) -> OffsetDateTime {
@@ -108,52 +103,4 @@ fn random_id() -> Result<String> {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Step: the chosen name is the system's, now and after the next start.
-///
-/// # Errors
-/// It cannot be written or set.
-pub fn host_name(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let name = boot.state.host_name().to_owned();
-    let mut changed =
-        boot.files
-            .replace(HOST_NAME, format!("{name}\n").as_bytes(), Access::Everyone)?;
-    let hosts = format!(
-        "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
-    );
-    changed |= boot
-        .files
-        .replace(HOSTS, hosts.as_bytes(), Access::Everyone)?;
-    boot.files.change()?;
-    boot.system.set_host_name(&name)?;
-    Ok(format!("{name}{}", if changed { ", new" } else { "" }))
-}
-
-/// Step: the local time of logs and schedules.
-///
-/// # Errors
-/// The zone is not known, or the link cannot be made.
-pub fn time_zone(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let Some(zone) = &boot.state.time_zone else {
-        return Ok("UTC".to_owned());
-    };
-    let target = format!("/usr/share/zoneinfo/{}", zone.as_str());
-    if !boot.files.path(&target).is_file() {
-        boot.problems.push(format!(
-            "perch.toml: timezone: found \"{}\"; accepted: a time zone of this system, such as \"Europe/Berlin\"",
-            zone.as_str()
-        ));
-        return Ok("not known; as it was".to_owned());
-    }
-    let link = boot.files.path(LOCAL_TIME);
-    if std::fs::read_link(&link).is_ok_and(|old| old.as_os_str() == target.as_str()) {
-        return Ok(format!("{}, as it was", zone.as_str()));
-    }
-    let temporary = boot.files.path(format!("{LOCAL_TIME}.new"));
-    boot.files.remove_link(&temporary)?;
-    boot.files.change()?;
-    symlink(&target, &temporary).with_context(|| format!("linking {}", temporary.display()))?;
-    boot.files.rename(&temporary, &link)?;
-    Ok(zone.as_str().to_owned())
 }

@@ -1,4 +1,4 @@
-//! Gives the box its identity: clock, names, certificates, SSH, the first administrator.
+//! Gives the box its identity: clock, names, settings, certificates, the first administrator.
 //!
 //! The steps run in the order of [`STEPS`] at every boot, and each does nothing when its work is done. The power may go
 //! at any moment: a step's files are replaced whole, what a later step needs is on disk before it starts, and a secret
@@ -6,9 +6,10 @@
 //! (`tests/first_boot.rs` cuts the power after every single change).
 
 pub mod admin;
+pub mod card;
 pub mod certificates;
+pub mod follow;
 pub mod identity;
-pub mod perch_toml;
 pub mod ssh;
 pub mod state;
 pub mod status;
@@ -16,9 +17,9 @@ pub mod status;
 use anyhow::{Context, Result};
 
 use crate::files::{Files, PowerCut};
-use crate::imd_config;
+use crate::settings::secrets::Secrets;
 use crate::system::System;
-use perch_toml::PerchToml;
+use card::Card;
 use state::BoxState;
 
 /// A first boot under way.
@@ -29,8 +30,14 @@ pub struct FirstBoot<'a> {
     pub system: &'a dyn System,
     /// What the box is set to.
     pub state: BoxState,
-    /// What `perch.toml` asks for. Absent: there is none, or it has problems.
-    pub wishes: Option<PerchToml>,
+    /// What the card asks for; nothing of a file with a problem.
+    pub card: Card,
+    /// The secrets that the box has.
+    pub secrets: Secrets,
+    /// The secrets that it is to have.
+    pub new_secrets: Secrets,
+    /// The settings that were changed.
+    pub applied: Vec<String>,
     /// What went wrong and does not keep the box from working, for the journal and `perch-status.txt`.
     pub problems: Vec<String>,
 }
@@ -48,33 +55,17 @@ pub enum Need {
 }
 
 /// The steps in their order.
-pub const STEPS: [Step; 13] = [
+pub const STEPS: [Step; 9] = [
+    ("leftovers", Need::Helpful, remove_leftovers),
     // Certificates and the journal carry the time.
     ("clock", Need::Helpful, identity::clock),
     ("machine ID", Need::Helpful, identity::machine_id),
     // From here on a power cut cannot change which name was chosen.
     ("settings", Need::Essential, state::settle),
-    ("host name", Need::Helpful, identity::host_name),
-    ("time zone", Need::Helpful, identity::time_zone),
-    // The authority is on disk before anything is signed with it.
-    (
-        "certificate authority",
-        Need::Essential,
-        certificates::authority,
-    ),
-    ("server certificate", Need::Essential, certificates::server),
-    ("SSH", Need::Helpful, ssh::set_up),
-    ("imd.toml", Need::Essential, |boot| {
-        let changed = imd_config::write(boot.files, &boot.state.domain())?;
-        Ok(if changed { "written" } else { "as it was" }.to_owned())
-    }),
+    ("outputs", Need::Essential, follow::follow),
     // Needs imd.toml, and reads the password that the next step removes.
     ("administrator", Need::Helpful, admin::create),
-    (
-        "secrets on the card",
-        Need::Helpful,
-        perch_toml::remove_secrets,
-    ),
+    ("secrets on the card", Need::Helpful, card::remove_secrets),
     ("perch-ca.crt", Need::Helpful, status::publish_authority),
     // Last: it tells about all others.
     ("perch-status.txt", Need::Helpful, status::publish),
@@ -85,19 +76,18 @@ pub const STEPS: [Step; 13] = [
 /// # Errors
 /// Only a test's power cut.
 pub fn run(files: &Files, system: &dyn System, mut say: impl FnMut(&str)) -> Result<bool> {
-    let (state, unreadable) = match BoxState::load(files) {
-        Ok(state) => (state, None),
-        Err(error) => (
-            BoxState::default(),
-            Some(format!("{error:#}; starting from the defaults")),
-        ),
-    };
+    let mut problems = Vec::new();
+    let state = or_default(BoxState::load(files), &mut problems);
+    let secrets = or_default(Secrets::load(files), &mut problems);
     let mut boot = FirstBoot {
         files,
         system,
         state,
-        wishes: None,
-        problems: unreadable.into_iter().collect(),
+        card: Card::default(),
+        new_secrets: secrets.clone(),
+        secrets,
+        applied: Vec::new(),
+        problems,
     };
     let mut complete = true;
     for (name, need, step) in STEPS {
@@ -116,4 +106,36 @@ pub fn run(files: &Files, system: &dyn System, mut say: impl FnMut(&str)) -> Res
         }
     }
     Ok(complete)
+}
+
+/// Where new files may have been left by a power cut before they got their names.
+const LEFTOVERS: [&str; 7] = [
+    "/var/lib/perch/*.new",
+    "/var/lib/perch/tls/*.new",
+    "/data/etc/*.new",
+    "/etc/perch/*.new",
+    "/etc/systemd/network/*.new",
+    "/etc/ssh/keys/*.new*",
+    "/boot/firmware/perch-*.new",
+];
+
+/// Step: takes away new files that never got their names. They may hold secrets, and nothing else would ever look at
+/// them again.
+fn remove_leftovers(boot: &mut FirstBoot<'_>) -> Result<String> {
+    let found: Vec<String> = LEFTOVERS
+        .iter()
+        .flat_map(|pattern| boot.files.matching(pattern))
+        .collect();
+    for path in &found {
+        boot.files.remove(path)?;
+    }
+    Ok(format!("{} of an earlier power cut", found.len()))
+}
+
+/// A damaged file must not keep the box from starting.
+fn or_default<T: Default>(read: Result<T>, problems: &mut Vec<String>) -> T {
+    read.unwrap_or_else(|error| {
+        problems.push(format!("{error:#}; starting from the defaults"));
+        T::default()
+    })
 }

@@ -1,58 +1,66 @@
-//! Step: SSH, which is off until the owner turns it on. Host keys are made only then.
+//! SSH, which is off until the owner turns it on. Host keys are made only then.
 
 use anyhow::{Context, Result};
 
-use super::FirstBoot;
-use crate::files::Access;
+use super::state::BoxState;
+use crate::files::{Access, Files};
+use crate::model::SshKey;
+use crate::settings::outputs::{Content, Piece};
+use crate::system::System;
 
 /// ssh.service starts only when this file is there.
 const ENABLED: &str = "/etc/ssh/keys/enabled";
-/// The owner's keys from `perch.toml`; root may have more in its home.
+/// The owner's keys from the settings; root may have more in its home.
 const AUTHORIZED: &str = "/etc/ssh/keys/authorized_keys";
 const HOST_KEY: &str = "/etc/ssh/keys/ssh_host_ed25519_key";
 
-/// Makes what is missing, or turns SSH off.
+/// The files that turn it on, or off.
+pub fn pieces(state: &BoxState) -> Vec<Piece> {
+    let piece = |path: &str, content| Piece {
+        path: path.to_owned(),
+        content,
+        access: Access::Everyone,
+    };
+    if state.settings.ssh_enabled != Some(true) {
+        return vec![piece(ENABLED, Content::Absent)];
+    }
+    let keys = state.settings.ssh_keys.as_deref().unwrap_or_default();
+    let mut text: Vec<&str> = keys.iter().map(SshKey::as_str).collect();
+    text.push("");
+    vec![
+        piece(AUTHORIZED, Content::Text(text.join("\n"))),
+        piece(ENABLED, Content::Text(String::new())),
+    ]
+}
+
+/// Makes the host key if there is none.
 ///
 /// # Errors
-/// A key or file cannot be made.
-pub fn set_up(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let keys: Vec<&str> = boot.state.ssh_keys.iter().map(|key| key.as_str()).collect();
-    if !boot.state.ssh_enabled {
-        boot.files.remove(ENABLED)?;
-        return Ok("off".to_owned());
+/// It cannot be made.
+pub fn make_host_key_if_missing(files: &Files, system: &dyn System) -> Result<()> {
+    let host_key = files.path(HOST_KEY);
+    if host_key.exists() && host_key.with_extension("pub").exists() {
+        return Ok(());
     }
-    let mut text = keys.join("\n");
-    text.push('\n');
-    boot.files
-        .replace(AUTHORIZED, text.as_bytes(), Access::Everyone)?;
-    let host_key = boot.files.path(HOST_KEY);
-    let public = host_key.with_extension("pub");
-    if !host_key.exists() || !public.exists() {
-        make_host_key(boot)?;
-    }
-    boot.files.replace(ENABLED, b"", Access::Everyone)?;
-    Ok(format!("on, {} keys may log in", keys.len()))
+    make_host_key(files, system)
 }
 
 /// The public key takes its name first: whoever sees the private one sees a pair.
-fn make_host_key(boot: &FirstBoot<'_>) -> Result<()> {
-    let (key, new) = (
-        boot.files.path(HOST_KEY),
-        boot.files.path(format!("{HOST_KEY}.new")),
-    );
+fn make_host_key(files: &Files, system: &dyn System) -> Result<()> {
+    let (key, new) = (files.path(HOST_KEY), files.path(format!("{HOST_KEY}.new")));
     let public_of = |path: &std::path::Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".pub");
         std::path::PathBuf::from(name)
     };
     for leftover in [new.clone(), public_of(&new)] {
-        boot.files.remove_link(&leftover)?;
+        files.remove_link(&leftover)?;
     }
-    boot.files.change()?;
+    files.change()?;
     let path = new
         .to_str()
         .context("the path of the SSH host key is not UTF-8")?;
-    boot.system.run(
+    system.run(
         &[
             "ssh-keygen",
             "-q",
@@ -72,6 +80,6 @@ fn make_host_key(boot: &FirstBoot<'_>) -> Result<()> {
             .and_then(|file| file.sync_all())
             .with_context(|| format!("syncing {}", made.display()))?;
     }
-    boot.files.rename(&public_of(&new), &public_of(&key))?;
-    boot.files.rename(&new, &key)
+    files.rename(&public_of(&new), &public_of(&key))?;
+    files.rename(&new, &key)
 }

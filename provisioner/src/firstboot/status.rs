@@ -56,12 +56,34 @@ fn render(boot: &FirstBoot<'_>) -> String {
         state.host_name(),
         domain.as_str(),
         domain.as_str(),
-        if state.ssh_enabled {
-            "on, with the keys from perch.toml"
+        if state.settings.ssh_enabled == Some(true) {
+            "on, by key"
         } else {
             "off"
         },
     );
+    for file in boot.state.card.keys() {
+        text.push_str(&format!("{file}: applied\n"));
+    }
+    text.push_str("Settings (all others have their defaults):\n");
+    for line in state.settings.to_toml().lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text.push('\n');
+    let waiting = without_effect(boot);
+    if !waiting.is_empty() {
+        text.push_str(&format!(
+            "Kept, and without effect in this version: {}\n\n",
+            waiting.join(", ")
+        ));
+    }
+    if !boot.card.skipped.is_empty() {
+        text.push_str("Passed over (a chat box has no use for it):\n");
+        for part in &boot.card.skipped {
+            text.push_str(&format!("  {part}\n"));
+        }
+        text.push('\n');
+    }
     if boot.problems.is_empty() {
         text.push_str("Problems: none\n");
     } else {
@@ -73,4 +95,24 @@ fn render(boot: &FirstBoot<'_>) -> String {
         }
     }
     text
+}
+
+/// Settings that are kept for parts of the box that are still to come.
+fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
+    let settings = &boot.state.settings;
+    let given = [
+        ("language", settings.language.is_some()),
+        ("profile", settings.profile.is_some()),
+        ("invitations", settings.invitations.is_some()),
+        ("restore_from", settings.restore_from.is_some()),
+        ("setup_code", boot.secrets.setup_code.is_some()),
+        (
+            "wifi (this image has no wpa_supplicant)",
+            settings.wifi.is_some(),
+        ),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(name, is_given)| is_given.then_some(name))
+        .collect()
 }

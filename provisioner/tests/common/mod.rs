@@ -51,6 +51,8 @@ pub struct FakeSystem {
     /// Accounts in imd's database: name and password.
     pub accounts: RefCell<BTreeMap<String, String>>,
     pub imd_works: Cell<bool>,
+    /// Commands that fail.
+    pub failing: RefCell<BTreeSet<String>>,
 }
 
 impl FakeSystem {
@@ -65,6 +67,7 @@ impl FakeSystem {
             network: true,
             accounts: RefCell::default(),
             imd_works: Cell::new(true),
+            failing: RefCell::default(),
         }
     }
 
@@ -102,6 +105,9 @@ impl System for FakeSystem {
         stdin: Option<&str>,
     ) -> Result<(i32, String)> {
         self.commands.borrow_mut().push(command.join(" "));
+        if self.failing.borrow().contains(&command.join(" ")) {
+            return Ok((1, "it does not work today".to_owned()));
+        }
         match command {
             ["/usr/bin/imd", arguments @ ..] => return self.imd(arguments, stdin),
             ["ssh-keygen", .., "-f", path] => {

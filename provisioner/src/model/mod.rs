@@ -1,9 +1,12 @@
 //! Values that a person chooses, each a type that can only hold what is safe to write into any file of the box.
 
-use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use settings_file::Value;
+
+pub mod network;
+pub mod secret;
 
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $accepted:literal, $valid:expr) => {
@@ -104,6 +107,58 @@ text_type! {
     }
 }
 
+text_type! {
+    /// The language of the box's pages (BCP 47, the two that there are texts for).
+    Language,
+    "\"en\" or \"zh\"",
+    |text| ["en", "zh"].contains(&text)
+}
+
+text_type! {
+    /// How the box weighs speed against heat and noise.
+    Profile,
+    "\"balanced\", \"performance\" or \"quiet\"",
+    |text| ["balanced", "performance", "quiet"].contains(&text)
+}
+
+text_type! {
+    /// A server that tells the time (NTP), by name or address.
+    TimeServer,
+    "a host name or IP address, such as \"pool.ntp.org\" or \"192.168.1.1\"",
+    |text| text.parse::<IpAddr>().is_ok() || is_host(text)
+}
+
+text_type! {
+    /// A network device as the kernel names it.
+    InterfaceName,
+    "a network device's name, such as \"end0\"",
+    |text| (1..=15).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+}
+
+text_type! {
+    /// The name of a Wi-Fi network (IEEE 802.11: 1 to 32 bytes).
+    Ssid,
+    "the name of a Wi-Fi network, 1 to 32 bytes without control characters",
+    |text| (1..=32).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+text_type! {
+    /// The country whose rules the radio keeps (ISO 3166-1, two letters).
+    Country,
+    "a country of two capital letters, such as \"DE\"",
+    |text| text.len() == 2 && text.chars().all(|c| c.is_ascii_uppercase())
+}
+
+text_type! {
+    /// Where a new box takes its data from.
+    RestoreFrom,
+    "\"usb\" (a stick labelled PERCH-BACKUP) or the name of a backup file on this card, such as \"perch.age\"",
+    |text| text == "usb" || (text.len() <= 64 && text.ends_with(".age") && !text.starts_with('.')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
+}
+
 impl Domain {
     /// The domain of a box whose own cannot be told.
     pub fn of_any_box() -> Self {
@@ -111,38 +166,13 @@ impl Domain {
     }
 }
 
-/// A password. It is neither shown nor kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// Reads it from a settings file. `None` for an empty one: it has been used and removed.
-    ///
-    /// # Errors
-    /// What is accepted.
-    pub fn parse(value: &Value<'_>) -> Result<Option<Self>, String> {
-        match value.as_str() {
-            Some("") => Ok(None),
-            Some(text)
-                if (8..=256).contains(&text.chars().count())
-                    && !text.chars().any(char::is_control) =>
-            {
-                Ok(Some(Self(text.to_owned())))
-            }
-            _ => Err("a password of 8 to 256 characters".to_owned()),
-        }
-    }
-
-    /// The text, for handing it on.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password")
-    }
+/// Labels of letters, digits and hyphens in either case; a name of digits alone would be a broken address.
+fn is_host(text: &str) -> bool {
+    text.len() <= 253
+        && text
+            .split('.')
+            .all(|label| label.len() <= 63 && is_label(&label.to_ascii_lowercase()))
+        && text.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 fn is_label(text: &str) -> bool {

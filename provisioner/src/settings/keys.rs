@@ -1,0 +1,130 @@
+//! The table of settings: each key, how its value is shown, and which outputs follow it.
+
+use super::outputs::Output;
+use super::{Settings, Wifi};
+use crate::model::network::Network;
+use crate::model::{
+    Domain, HostName, Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone,
+};
+
+/// A setting as people name it.
+pub struct Key {
+    /// Its path, such as `network.ipv4`.
+    pub name: &'static str,
+    /// The value as TOML. `None`: not chosen.
+    pub show: fn(&Settings) -> Option<String>,
+    /// Copies the setting, with the group that it is checked with.
+    pub copy: fn(&Settings, &mut Settings),
+    /// What is made anew when it changes.
+    pub outputs: &'static [Output],
+}
+
+macro_rules! key {
+    ($name:literal, $field:ident: $type:ty, $outputs:expr, |$value:ident| $show:expr) => {
+        Key {
+            name: $name,
+            show: |settings| {
+                let $value: &$type = settings.$field.as_ref()?;
+                $show
+            },
+            copy: |from, to| to.$field.clone_from(&from.$field),
+            outputs: $outputs,
+        }
+    };
+}
+
+/// All settings, in the order in which they are shown.
+pub const KEYS: &[Key] = &[
+    key!("hostname", host_name: HostName, NAMED, |name| text(name.as_str())),
+    key!("domain", domain: Domain, ADDRESSED, |domain| text(domain.as_str())),
+    key!("language", language: Language, &[], |language| text(language.as_str())),
+    key!("timezone", time_zone: TimeZone, &[Output::TimeZone], |zone| text(zone.as_str())),
+    key!("profile", profile: Profile, &[], |profile| text(profile.as_str())),
+    key!("invitations", invitations: u16, &[], |number| Some(number.to_string())),
+    key!("restore_from", restore_from: RestoreFrom, &[], |place| text(place.as_str())),
+    key!("ssh.enabled", ssh_enabled: bool, &[Output::Ssh], |on| Some(on.to_string())),
+    key!("ssh.authorized_keys", ssh_keys: Vec<SshKey>, &[Output::Ssh], |keys| {
+        list(keys.iter().map(|key| key.as_str().to_owned()))
+    }),
+    key!("network.interface", network: Network, NETWORK, |network| {
+        text(network.interface.as_ref()?.as_str())
+    }),
+    key!("network.vlan", network: Network, NETWORK, |network| {
+        Some(network.vlan?.number().to_string())
+    }),
+    key!("network.ipv4", network: Network, NETWORK, |network| {
+        text(&network.ipv4.to_string())
+    }),
+    key!("network.ipv4_gateway", network: Network, NETWORK, |network| {
+        text(&network.ipv4_gateway?.to_string())
+    }),
+    key!("network.ipv6", network: Network, NETWORK, |network| {
+        text(&network.ipv6.to_string())
+    }),
+    key!("network.ipv6_gateway", network: Network, NETWORK, |network| {
+        text(&network.ipv6_gateway?.to_string())
+    }),
+    key!("network.dns", network: Network, NETWORK, |network| {
+        if network.dns.is_empty() {
+            return None;
+        }
+        list(network.dns.iter().map(ToString::to_string))
+    }),
+    key!("wifi.ssid", wifi: Wifi, WIFI, |wifi| text(wifi.ssid.as_str())),
+    key!("wifi.country", wifi: Wifi, WIFI, |wifi| text(wifi.country.as_ref()?.as_str())),
+    key!("wifi.hidden", wifi: Wifi, WIFI, |wifi| Some(wifi.hidden.to_string())),
+    // As it is on the card once the box has it.
+    key!("wifi.password", wifi: Wifi, WIFI, |wifi| {
+        wifi.secured.then(|| "\"\"".to_owned())
+    }),
+    key!("time.servers", time_servers: Vec<TimeServer>, &[Output::TimeServers], |servers| {
+        list(servers.iter().map(|server| server.as_str().to_owned()))
+    }),
+];
+
+const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
+const ADDRESSED: &[Output] = &[Output::Certificate, Output::Imd];
+const NETWORK: &[Output] = &[Output::Network];
+const WIFI: &[Output] = &[Output::Wifi];
+
+/// Keys whose values are secrets: what they open is kept elsewhere, or only as a hash.
+pub const SECRET_KEYS: &[&str] = &["setup_code", "admin.password", "wifi.password"];
+
+fn text(value: &str) -> Option<String> {
+    Some(quoted(value))
+}
+
+fn list(values: impl Iterator<Item = String>) -> Option<String> {
+    let values: Vec<String> = values.map(|value| quoted(&value)).collect();
+    Some(format!("[{}]", values.join(", ")))
+}
+
+/// A text as TOML takes it.
+pub fn quoted(value: &str) -> String {
+    toml::Value::String(value.to_owned()).to_string()
+}
+
+/// A change of one key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Change {
+    /// The key.
+    pub key: String,
+    /// What it was, as TOML. Absent: not chosen.
+    pub before: Option<String>,
+    /// What it is, as TOML. Absent: not chosen any more.
+    pub after: Option<String>,
+}
+
+/// What differs between two settings.
+pub fn diff(old: &Settings, new: &Settings) -> Vec<Change> {
+    KEYS.iter()
+        .filter_map(|key| {
+            let (before, after) = ((key.show)(old), (key.show)(new));
+            (before != after).then(|| Change {
+                key: key.name.to_owned(),
+                before,
+                after,
+            })
+        })
+        .collect()
+}

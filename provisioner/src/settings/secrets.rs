@@ -1,0 +1,92 @@
+//! Secrets that the box has to keep, in a file for root alone.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::outputs::{Content, Piece};
+use super::read::Wishes;
+use crate::files::{Access, Files};
+use crate::model::Ssid;
+use crate::model::secret::{SetupCodeHash, WifiKey};
+
+/// Where they are kept.
+pub const PATH: &str = "/var/lib/perch/secrets.json";
+
+/// What is kept. Unknown fields are passed over: after a roll-back they may be a newer version's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Secrets {
+    /// What opens the Wi-Fi network.
+    pub wifi: Option<WifiSecret>,
+    /// The hash of the code that lets somebody claim the box.
+    pub setup_code: Option<SetupCodeHash>,
+}
+
+/// What opens one Wi-Fi network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WifiSecret {
+    /// The network.
+    pub ssid: Ssid,
+    /// Its key.
+    pub key: WifiKey,
+}
+
+impl Secrets {
+    /// Reads them; none if there are none yet.
+    ///
+    /// # Errors
+    /// The file is there but not readable.
+    pub fn load(files: &Files) -> Result<Self> {
+        match files.read(PATH)? {
+            Some(text) => serde_json::from_str(&text).with_context(|| format!("reading {PATH}")),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// The Wi-Fi network whose key is here.
+    pub fn known_wifi(&self) -> Option<&Ssid> {
+        self.wifi.as_ref().map(|wifi| &wifi.ssid)
+    }
+
+    /// These secrets with those of `wishes`.
+    ///
+    /// # Errors
+    /// There are no random numbers for a hash.
+    pub fn with(&self, settings: &Settings, wishes: &Wishes) -> Result<Self> {
+        let mut merged = self.clone();
+        if let (Some(key), Some(wifi)) = (&wishes.wifi_key, &settings.wifi) {
+            merged.wifi = Some(WifiSecret {
+                ssid: wifi.ssid.clone(),
+                key: key.clone(),
+            });
+        }
+        if let Some(code) = &wishes.setup_code {
+            // The same code keeps its hash: a boot that changes nothing writes nothing.
+            let known = merged.setup_code.take().filter(|hash| hash.is_of(code));
+            merged.setup_code = Some(match known {
+                Some(hash) => hash,
+                None => SetupCodeHash::of(code)?,
+            });
+        }
+        Ok(merged)
+    }
+
+    /// The file that holds them.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn piece(&self) -> Result<Piece> {
+        let content = if *self == Self::default() {
+            Content::Absent
+        } else {
+            let text = serde_json::to_string_pretty(self).context("writing secrets as JSON")?;
+            Content::Text(format!("{text}\n"))
+        };
+        Ok(Piece {
+            path: PATH.to_owned(),
+            content,
+            access: Access::Root,
+        })
+    }
+}

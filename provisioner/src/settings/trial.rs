@@ -1,0 +1,143 @@
+//! A change of the network is on trial until somebody confirms it over the new one; otherwise it goes back. The card's
+//! changes are not: they come at a start, and whoever has the card can change it again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::network::Network;
+
+/// How long a change waits for its confirmation, in seconds.
+pub const PATIENCE_SECONDS: u32 = 120;
+/// The transient timer that ends the wait.
+pub const TIMER: &str = "perch-network-trial";
+
+/// Whether a change waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trial {
+    /// No change waits.
+    #[default]
+    Settled,
+    /// A change waits.
+    Trying {
+        /// The last network that somebody was sure of. Absent: the default one.
+        before: Option<Network>,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody changes the network, which was `before`.
+    Changed {
+        /// Absent: the default one.
+        before: Option<Network>,
+    },
+    /// Somebody has reached the box over the new network, and says so.
+    Confirmed,
+    /// The time is over.
+    TimedOut,
+    /// The box has been started. The timer did not outlive that, and pulling the plug is what people do who have lost a box.
+    Started,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Let the time run, from its beginning.
+    StartTimer,
+    /// Stop it.
+    StopTimer,
+    /// Make this the network again.
+    GoBack(Option<Network>),
+}
+
+/// An event that makes no sense in a state.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no change of the network waits for a confirmation")]
+pub struct NothingWaits;
+
+/// What becomes of a trial.
+///
+/// # Errors
+/// Nothing waits that could be confirmed.
+pub fn step(trial: &Trial, event: Event) -> Result<(Trial, Vec<Effect>), NothingWaits> {
+    use Trial::{Settled, Trying};
+    let done = |effects: Vec<Effect>| Ok((Settled, effects));
+    match (trial, event) {
+        (Settled, Event::Changed { before }) => Ok((Trying { before }, vec![Effect::StartTimer])),
+        // Nobody was sure of the network in between.
+        (Trying { before }, Event::Changed { .. }) => Ok((
+            Trying {
+                before: before.clone(),
+            },
+            vec![Effect::StopTimer, Effect::StartTimer],
+        )),
+        (Trying { .. }, Event::Confirmed) => done(vec![Effect::StopTimer]),
+        (Trying { before }, Event::TimedOut | Event::Started) => {
+            done(vec![Effect::GoBack(before.clone())])
+        }
+        (Settled, Event::Confirmed) => Err(NothingWaits),
+        // The timer of a change that has been confirmed at the last moment.
+        (Settled, Event::TimedOut | Event::Started) => done(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::network::Ipv4;
+
+    fn fixed() -> Option<Network> {
+        Some(Network {
+            ipv4: "10.0.0.2/24".parse().unwrap(),
+            ..Network::default()
+        })
+    }
+
+    fn off() -> Option<Network> {
+        Some(Network {
+            ipv4: Ipv4::Off,
+            ..Network::default()
+        })
+    }
+
+    /// Every state with every event.
+    #[test]
+    fn what_becomes_of_each_event() {
+        let trying = Trial::Trying { before: fixed() };
+        let settled = || Trial::Settled;
+        let table = [
+            (
+                settled(),
+                Event::Changed { before: fixed() },
+                Ok((trying.clone(), vec![Effect::StartTimer])),
+            ),
+            (settled(), Event::Confirmed, Err(NothingWaits)),
+            (settled(), Event::TimedOut, Ok((settled(), vec![]))),
+            (settled(), Event::Started, Ok((settled(), vec![]))),
+            (
+                trying.clone(),
+                Event::Changed { before: off() },
+                Ok((trying.clone(), vec![Effect::StopTimer, Effect::StartTimer])),
+            ),
+            (
+                trying.clone(),
+                Event::Confirmed,
+                Ok((settled(), vec![Effect::StopTimer])),
+            ),
+            (
+                trying.clone(),
+                Event::TimedOut,
+                Ok((settled(), vec![Effect::GoBack(fixed())])),
+            ),
+            (
+                trying,
+                Event::Started,
+                Ok((settled(), vec![Effect::GoBack(fixed())])),
+            ),
+        ];
+        for (trial, event, expected) in table {
+            assert_eq!(step(&trial, event.clone()), expected, "{trial:?} {event:?}");
+        }
+    }
+}

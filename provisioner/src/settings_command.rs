@@ -1,0 +1,181 @@
+//! `provisioner settings`: the same functions as the page's, for a shell.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use provisioner::files::Files;
+use provisioner::firstboot::state::BoxState;
+use provisioner::settings::apply::Machine;
+use provisioner::settings::change::{
+    Request, change, confirm, preview, request_of_pairs, request_of_text, request_of_undo, time_out,
+};
+use provisioner::settings::trial::PATIENCE_SECONDS;
+use provisioner::system::System;
+
+#[derive(Subcommand)]
+pub enum Action {
+    /// Print all settings that are chosen, or the value of one.
+    Get {
+        /// Such as network.ipv4.
+        key: Option<String>,
+    },
+    /// Change settings, together.
+    Set {
+        /// Such as hostname=office or 'network.dns=["192.168.1.1"]'; an empty value brings the default back.
+        #[arg(required = true, value_parser = pair)]
+        pairs: Vec<(String, String)>,
+        #[command(flatten)]
+        dry: DryRun,
+    },
+    /// Print what a file in the format of perch.toml would change; "-" reads the standard input.
+    Diff {
+        /// The file.
+        file: String,
+    },
+    /// Apply a file in the format of perch.toml; "-" reads the standard input.
+    Apply {
+        /// The file.
+        file: String,
+        #[command(flatten)]
+        dry: DryRun,
+    },
+    /// Print the last changes: number, time, who, what.
+    History,
+    /// Take a change back, the last one if no number is given.
+    Undo {
+        /// As in the history.
+        number: Option<u32>,
+        #[command(flatten)]
+        dry: DryRun,
+    },
+    /// Say that the box can be reached over its new network, which goes back otherwise.
+    Confirm,
+    /// The time for confirming is over (run by a timer).
+    #[command(hide = true)]
+    TimedOut,
+}
+
+#[derive(clap::Args)]
+pub struct DryRun {
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .ok_or_else(|| "a key and a value, such as hostname=office".to_owned())
+}
+
+/// Runs a command. Returns whether it found what was asked for.
+pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
+    let machine = Machine { files, system };
+    match action {
+        Action::Get { key } => return get(files, key.as_deref()),
+        Action::Set { pairs, dry } => {
+            make(machine, &request_of_pairs(machine, &pairs)?, dry.dry_run)?;
+        }
+        Action::Diff { file } => make(machine, &request_of_file(machine, &file)?, true)?,
+        Action::Apply { file, dry } => {
+            make(machine, &request_of_file(machine, &file)?, dry.dry_run)?;
+        }
+        Action::History => print_history(files)?,
+        Action::Undo { number, dry } => {
+            make(machine, &request_of_undo(machine, number)?, dry.dry_run)?;
+        }
+        Action::Confirm => {
+            confirm(machine)?;
+            println!("confirmed");
+        }
+        Action::TimedOut => {
+            if time_out(machine)? {
+                println!("nobody confirmed the network: it is what it was");
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn get(files: &Files, key: Option<&str>) -> Result<bool> {
+    let text = BoxState::load(files)?.settings.to_toml();
+    let Some(key) = key else {
+        print!("{text}");
+        return Ok(true);
+    };
+    let value = text
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .find_map(|(name, value)| (name == key).then_some(value));
+    if let Some(value) = value {
+        println!("{value}");
+    }
+    Ok(value.is_some())
+}
+
+fn request_of_file(machine: Machine<'_>, file: &str) -> Result<Request> {
+    let text = if file == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(1 << 20)
+            .read_to_string(&mut text)
+            .context("reading the standard input")?;
+        text
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?
+    };
+    request_of_text(machine, file, &text)
+}
+
+fn make(machine: Machine<'_>, request: &Request, dry_run: bool) -> Result<()> {
+    if dry_run {
+        let plan = preview(machine, request)?;
+        print_lines("nothing would change", &plan.lines());
+        return Ok(());
+    }
+    let done = change(machine, request, &who())?;
+    if let Some(warning) = &done.warning {
+        eprintln!("{warning}");
+    }
+    print_lines("nothing changed", &done.plan.lines());
+    if let Some(number) = done.number {
+        println!("done; `provisioner settings undo {number}` takes it back");
+    }
+    if done.on_trial {
+        println!(
+            "The network goes back in {PATIENCE_SECONDS} seconds. Connect to the box again and run `provisioner settings confirm`."
+        );
+    }
+    Ok(())
+}
+
+fn print_lines(none: &str, lines: &[String]) {
+    if lines.is_empty() {
+        println!("{none}");
+    }
+    for line in lines {
+        println!("{line}");
+    }
+}
+
+fn print_history(files: &Files) -> Result<()> {
+    for entry in BoxState::load(files)?.history {
+        println!("{}  {}  {}", entry.number, entry.at, entry.who);
+        for change in entry.changes {
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "default".to_owned());
+            let (before, after) = (shown(change.before), shown(change.after));
+            println!("    {}: {before} -> {after}", change.key);
+        }
+    }
+    Ok(())
+}
+
+/// Who has come in over sudo or SSH, as far as the shell tells; on a box it is root.
+fn who() -> String {
+    let name = ["SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
+    format!("{} (command line)", name.as_deref().unwrap_or("root"))
+}

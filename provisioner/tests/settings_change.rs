@@ -1,0 +1,440 @@
+//! Changes on a running box: whole or not at all, remembered, taken back, and the network only on trial.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod common;
+
+use common::boxes::{boot, booted};
+use common::{FakeSystem, get, put};
+use provisioner::files::Files;
+use provisioner::firstboot::state::BoxState;
+use provisioner::settings::apply::Machine;
+use provisioner::settings::change::{
+    Done, change, confirm, preview, request_of_pairs, request_of_text, request_of_undo, time_out,
+};
+use provisioner::settings::trial::Trial;
+
+/// A running box.
+struct Running {
+    folder: tempfile::TempDir,
+    files: Files,
+    system: FakeSystem,
+}
+
+const WIRED: &str = "/etc/systemd/network/40-perch-wired.network";
+const START_TIMER: &str = "systemd-run --quiet --collect --unit=perch-network-trial --on-active=120s --timer-property=AccuracySec=1s /usr/bin/provisioner settings timed-out";
+const STOP_TIMER: &str = "systemctl stop perch-network-trial.timer";
+
+impl Running {
+    fn new() -> Self {
+        let (folder, system) = booted(None);
+        let files = Files::new(folder.path());
+        Self {
+            folder,
+            files,
+            system,
+        }
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine {
+            files: &self.files,
+            system: &self.system,
+        }
+    }
+
+    fn set(&self, pairs: &[(&str, &str)]) -> anyhow::Result<Done> {
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        self.system.commands.borrow_mut().clear();
+        change(
+            self.machine(),
+            &request_of_pairs(self.machine(), &pairs)?,
+            "anna",
+        )
+    }
+
+    fn undo(&self, number: Option<u32>) -> anyhow::Result<Done> {
+        change(
+            self.machine(),
+            &request_of_undo(self.machine(), number)?,
+            "ben",
+        )
+    }
+
+    fn state(&self) -> BoxState {
+        BoxState::load(&self.files).unwrap()
+    }
+
+    fn settings(&self) -> String {
+        self.state().settings.to_toml()
+    }
+
+    fn did(&self, command: &str) -> bool {
+        self.system
+            .commands
+            .borrow()
+            .iter()
+            .any(|done| done == command)
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.folder.path().join(&path[1..]).exists()
+    }
+}
+
+#[test]
+fn a_change_counts_at_once_and_what_runs_takes_it_up() {
+    let running = Running::new();
+    let done = running
+        .set(&[
+            ("hostname", "office"),
+            ("time.servers", "[\"192.168.1.1\"]"),
+        ])
+        .unwrap();
+    assert!(!done.on_trial);
+    assert_eq!(
+        running.settings(),
+        "hostname = \"office\"\ntime.servers = [\"192.168.1.1\"]\n"
+    );
+    assert_eq!(*running.system.host_name.borrow(), "office");
+    assert!(
+        get(running.folder.path(), "/etc/perch/imd.toml").contains("domain = \"office.local\"")
+    );
+    common::boxes::assert_certificates(running.folder.path(), &["office.local"]);
+    for unit in ["avahi-daemon", "systemd-timesyncd", "imd"] {
+        assert!(
+            running.did(&format!("systemctl try-restart {unit}.service")),
+            "{unit}"
+        );
+    }
+}
+
+#[test]
+fn bad_values_change_nothing_and_are_named_as_in_the_file() {
+    let running = Running::new();
+    for (key, value, problem) in [
+        (
+            "hostname",
+            "two words",
+            "command line:1: hostname: found \"two words\"; accepted: a name of 1 to 40",
+        ),
+        (
+            "network.ipv4_gateway",
+            "10.0.0.1",
+            "command line:1: network.ipv4_gateway: found \"10.0.0.1\"; accepted: another address",
+        ),
+        (
+            "network.vlan",
+            "ten",
+            "command line:1: network.vlan: found \"ten\"; accepted: a VLAN's number",
+        ),
+        (
+            "ssh.enabled",
+            "true",
+            "ssh.authorized_keys: found nothing; accepted: at least one key",
+        ),
+        (
+            "colour",
+            "red",
+            "command line: colour: found an unknown key; accepted: one of hostname, domain",
+        ),
+        (
+            "admin.name",
+            "eve",
+            "command line: admin.name: found an unknown key",
+        ),
+        (
+            "hostname",
+            "a\"\nssh.enabled = true\nx = \"",
+            "command line:1: hostname: found",
+        ),
+    ] {
+        let error = format!("{:#}", running.set(&[(key, value)]).unwrap_err());
+        assert!(error.contains(problem), "{key}: {error}");
+    }
+    assert_eq!(running.settings(), "");
+    assert!(running.state().history.is_empty());
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let running = Running::new();
+    running.system.commands.borrow_mut().clear();
+    let text = "domain = \"chat.example.org\"\n[network]\nipv4 = \"192.168.1.50/24\"\n";
+    let request = request_of_text(running.machine(), "new.toml", text).unwrap();
+    let lines = preview(running.machine(), &request).unwrap().lines();
+    assert_eq!(
+        lines,
+        [
+            "domain: default -> \"chat.example.org\"",
+            "network.ipv4: default -> \"192.168.1.50/24\"",
+            "network.ipv6: default -> \"auto\"",
+            "write /etc/systemd/network/40-perch-wired.network",
+            "write /etc/perch/imd.toml",
+            "reload the network",
+            "restart imd.service",
+        ]
+    );
+    assert_eq!(running.settings(), "");
+    assert!(running.system.commands.borrow().is_empty());
+}
+
+#[test]
+fn the_history_says_who_changed_what_and_undo_takes_any_of_it_back() {
+    let running = Running::new();
+    running
+        .set(&[("hostname", "office"), ("language", "zh")])
+        .unwrap();
+    running.set(&[("timezone", "Europe/Berlin")]).unwrap();
+    running.set(&[("hostname", "attic")]).unwrap();
+    let history = running.state().history;
+    assert_eq!(history.len(), 3);
+    let first = &history[0];
+    assert_eq!(
+        (first.number, first.who.as_str(), first.at.as_str()),
+        (1, "anna", "2026-12-01T12:00:00Z")
+    );
+    assert_eq!(first.changes[1].key, "language");
+    running.undo(Some(2)).unwrap();
+    assert_eq!(
+        running.settings(),
+        "hostname = \"attic\"\nlanguage = \"zh\"\n"
+    );
+    running.undo(None).unwrap();
+    assert_eq!(
+        running.settings(),
+        "hostname = \"attic\"\nlanguage = \"zh\"\ntimezone = \"Europe/Berlin\"\n"
+    );
+    running.undo(Some(1)).unwrap();
+    assert_eq!(running.settings(), "timezone = \"Europe/Berlin\"\n");
+    assert_eq!(running.state().history.last().unwrap().who, "ben");
+    assert!(running.undo(Some(99)).is_err());
+}
+
+#[test]
+fn twenty_changes_are_kept() {
+    let running = Running::new();
+    for number in 1..=23 {
+        running
+            .set(&[("invitations", &number.to_string())])
+            .unwrap();
+    }
+    let history = running.state().history;
+    assert_eq!(
+        (history.len(), history[0].number, history[19].number),
+        (20, 4, 23)
+    );
+}
+
+#[test]
+fn the_same_again_changes_nothing_and_is_not_remembered() {
+    let running = Running::new();
+    running.set(&[("language", "zh")]).unwrap();
+    assert_eq!(running.set(&[("language", "zh")]).unwrap().number, None);
+    assert_eq!(running.state().history.len(), 1);
+}
+
+#[test]
+fn a_change_made_from_what_somebody_else_has_changed_is_refused() {
+    let running = Running::new();
+    let pairs = [("hostname".to_owned(), "attic".to_owned())];
+    let early = request_of_pairs(running.machine(), &pairs).unwrap();
+    running.set(&[("language", "zh")]).unwrap();
+    let error = change(running.machine(), &early, "ben").unwrap_err();
+    assert!(error.to_string().contains("somebody else"), "{error}");
+    assert_eq!(running.settings(), "language = \"zh\"\n");
+}
+
+#[test]
+fn what_the_card_changed_is_in_the_history_and_can_be_undone() {
+    let running = Running::new();
+    put(
+        running.folder.path(),
+        "/boot/firmware/perch.toml",
+        "hostname = \"office\"\n",
+    );
+    boot(running.folder.path(), &running.system);
+    assert_eq!(running.state().history[0].who, "perch.toml");
+    running.undo(None).unwrap();
+    boot(running.folder.path(), &running.system);
+    assert_eq!(*running.system.host_name.borrow(), "perch");
+}
+
+/// Names, a new authority, files of several outputs; then also the network, which nobody has confirmed.
+#[test]
+fn after_a_power_cut_at_any_moment_of_a_change_all_follows_the_old_or_the_new_settings() {
+    let names = "domain = \"chat.example.org\"\nhostname = \"office\"\ntimezone = \"Europe/Berlin\"\n[time]\nservers = [\"a.example\"]\n";
+    let with_network = format!("{names}[network]\nipv4 = \"192.168.1.50/24\"\n");
+    for text in [names, with_network.as_str()] {
+        let end = |cut: Option<u32>| {
+            let mut running = Running::new();
+            let authority = get(running.folder.path(), "/var/lib/perch/tls/ca.crt");
+            if let Some(changes) = cut {
+                running.files = Files::new(running.folder.path()).with_power_for(changes);
+            }
+            let request = request_of_text(running.machine(), "new.toml", text).unwrap();
+            let done = change(running.machine(), &request, "anna").is_ok();
+            boot(running.folder.path(), &running.system);
+            let state = BoxState::load(&Files::new(running.folder.path())).unwrap();
+            let domain = state.domain();
+            common::boxes::assert_certificates(running.folder.path(), &[domain.as_str()]);
+            if domain.as_str() == "perch.local" {
+                assert_eq!(
+                    get(running.folder.path(), "/var/lib/perch/tls/ca.crt"),
+                    authority
+                );
+            }
+            let files = common::boxes::state_of(running.folder.path());
+            (files, done)
+        };
+        let old = {
+            let running = Running::new();
+            common::boxes::state_of(running.folder.path())
+        };
+        let (new, _) = end(None);
+        // The history tells of a network that went back in one entry or two; the settings have to agree.
+        let without_history = |mut files: std::collections::BTreeMap<String, String>| {
+            files.remove("var/lib/perch/settings.lock");
+            if let Some(kept) = files.get_mut("var/lib/perch/box.json") {
+                let (before, after) = (kept.find("\"history\""), kept.find("\"trial\""));
+                kept.replace_range(before.unwrap()..after.unwrap(), "");
+            }
+            files
+        };
+        let (old, new) = (without_history(old), without_history(new));
+        let (mut olds, mut news) = (0, 0);
+        for cuts in 0.. {
+            let (files, done) = end(Some(cuts));
+            let files = without_history(files);
+            if files == old {
+                olds += 1;
+            } else {
+                assert_eq!(files, new, "cut after {cuts} changes");
+                news += 1;
+            }
+            if done {
+                break;
+            }
+        }
+        assert!(olds >= 1 && news >= 15, "{olds} old, {news} new");
+    }
+}
+
+const FIXED: (&str, &str) = ("network.ipv4", "192.168.1.50/24");
+
+#[test]
+fn a_new_network_stays_when_it_is_confirmed() {
+    let running = Running::new();
+    let done = running.set(&[FIXED]).unwrap();
+    assert!(done.on_trial);
+    let commands = running.system.commands.borrow().clone();
+    assert_eq!(
+        commands,
+        [START_TIMER, "networkctl reload"],
+        "the timer runs before anything changes"
+    );
+    confirm(running.machine()).unwrap();
+    assert!(running.did(STOP_TIMER));
+    assert!(
+        !time_out(running.machine()).unwrap(),
+        "a late timer finds nothing to do"
+    );
+    assert!(get(running.folder.path(), WIRED).contains("192.168.1.50/24"));
+    assert!(confirm(running.machine()).is_err());
+}
+
+#[test]
+fn a_new_network_that_nobody_confirms_goes_back() {
+    let running = Running::new();
+    running.set(&[FIXED]).unwrap();
+    assert!(time_out(running.machine()).unwrap());
+    assert!(!running.has(WIRED));
+    assert_eq!(running.settings(), "");
+    let last = running.state().history.last().cloned().unwrap();
+    assert_eq!(last.who, "nobody confirmed the network");
+    assert_eq!(
+        running.system.commands.borrow().last().unwrap(),
+        "networkctl reload"
+    );
+}
+
+#[test]
+fn two_new_networks_go_back_to_the_last_one_that_was_sure() {
+    let running = Running::new();
+    running.set(&[FIXED]).unwrap();
+    confirm(running.machine()).unwrap();
+    running.set(&[("network.ipv4", "10.0.0.2/24")]).unwrap();
+    running.set(&[("network.ipv4", "10.0.0.3/24")]).unwrap();
+    assert!(
+        running.did(STOP_TIMER) && running.did(START_TIMER),
+        "the time starts anew"
+    );
+    time_out(running.machine()).unwrap();
+    assert!(get(running.folder.path(), WIRED).contains("192.168.1.50/24"));
+}
+
+#[test]
+fn pulling_the_plug_takes_an_unconfirmed_network_back() {
+    let running = Running::new();
+    running.set(&[FIXED]).unwrap();
+    boot(running.folder.path(), &running.system);
+    assert!(!running.has(WIRED));
+    assert_eq!(running.state().trial, Trial::Settled);
+    let status = get(running.folder.path(), "/boot/firmware/perch-status.txt");
+    assert!(status.contains("was not confirmed"), "{status}");
+    boot(running.folder.path(), &running.system);
+    assert!(!running.has(WIRED));
+}
+
+#[test]
+fn the_card_needs_no_confirmation() {
+    let running = Running::new();
+    put(
+        running.folder.path(),
+        "/boot/firmware/perch.toml",
+        "[network]\nipv4 = \"192.168.1.50/24\"\n",
+    );
+    boot(running.folder.path(), &running.system);
+    assert_eq!(running.state().trial, Trial::Settled);
+    boot(running.folder.path(), &running.system);
+    assert!(running.has(WIRED));
+}
+
+#[test]
+fn a_network_that_cannot_be_applied_leaves_the_old_one_and_no_timer() {
+    let running = Running::new();
+    running
+        .system
+        .failing
+        .borrow_mut()
+        .insert("networkctl reload".to_owned());
+    let error = running.set(&[FIXED]).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("networkctl reload"),
+        "{error:#}"
+    );
+    assert!(running.did(STOP_TIMER));
+    assert!(!running.has(WIRED));
+    assert_eq!(running.state().trial, Trial::Settled);
+    assert!(running.state().history.is_empty());
+}
+
+#[test]
+fn without_a_timer_the_network_is_not_touched() {
+    let running = Running::new();
+    running
+        .system
+        .failing
+        .borrow_mut()
+        .insert(START_TIMER.to_owned());
+    running.set(&[FIXED]).unwrap_err();
+    assert!(!running.has(WIRED));
+    assert!(!running.did("networkctl reload"));
+}
