@@ -40,6 +40,11 @@ pub fn enable(config: &mut ServerConfig) {
     config.key_log = Arc::new(Listener);
 }
 
+/// Before records of a connection are processed: what another one on this thread may have left is not this one's.
+pub(super) fn forget() {
+    HEARD.set(None);
+}
+
 /// The channel binding of the connection whose records this thread has just processed, if they completed the handshake.
 pub(super) fn take(suite: Option<SupportedCipherSuite>) -> Option<[u8; BYTES]> {
     let secret = HEARD.take()?;

@@ -193,6 +193,7 @@ impl TlsSocket {
     fn process(&mut self, records: &mut [u8], plain: &mut BytesMut) -> io::Result<usize> {
         let mut used = 0;
         let mut failure = None;
+        exporter::forget();
         loop {
             let rest: &mut [u8] = match failure {
                 None => &mut records[used..],
