@@ -148,7 +148,8 @@ async fn what_comes_right_behind_the_handshake_is_not_lost() {
 #[tokio::test]
 async fn an_end_without_goodbye_is_an_end() {
     let (client, mut server, mut heard) = pair(&TLS13, b"").await;
-    drop(client);
+    let (mut socket, _) = client.into_inner();
+    socket.shutdown().await.unwrap();
     assert_eq!(read(&mut server, &mut heard).await, 0);
 }
 
