@@ -31,10 +31,14 @@ pub(super) async fn local(
     let mut writes = Vec::new();
     let written = Written::new(&stanza.element);
     sent_copies(server, &stanza, &written, session, to, &mut writes).await;
-    if !blocked::refuses_incoming(server, &stanza, user).await {
-        deliver(server, &stanza, &written, to, user, &mut writes).await;
+    let arrives = !blocked::refuses_incoming(server, &stanza, user).await
+        && deliver(server, &stanza, &written, to, user, &mut writes).await;
+    // Before anything else is waited for: whoever has the message may look for it in the archive at once.
+    let commit = commit(server, writes).await;
+    if arrives {
+        push::message(server, user, &stanza).await;
     }
-    commit(server, writes).await
+    commit
 }
 
 /// A message from a local session to another domain.
@@ -115,6 +119,8 @@ async fn sent_copies(
     }
 }
 
+/// Give a message to those of an account's sessions that should have it, or note it for the next login. False: it does
+/// not arrive, and the sender has been told.
 async fn deliver(
     server: &Arc<Server>,
     stanza: &Stanza,
@@ -122,13 +128,14 @@ async fn deliver(
     to: &Jid,
     user: &str,
     writes: &mut Vec<Write>,
-) {
+) -> bool {
     let mut sessions = server.directory.sessions(user);
     if sessions.is_empty() {
         if !exists(server, user).await {
-            return server
+            server
                 .bounce(stanza, &StanzaError::new(Condition::ServiceUnavailable))
                 .await;
+            return false;
         }
         // Somebody may have logged in while the disk was asked.
         sessions = server.directory.sessions(user);
@@ -144,7 +151,8 @@ async fn deliver(
         storable,
     );
     if let Some(condition) = decision.error {
-        return server.bounce(stanza, &condition.into()).await;
+        server.bounce(stanza, &condition.into()).await;
+        return false;
     }
     let now = now_millis();
     let entry = if archive_prefs::wants(server, user, &stanza.from).await {
@@ -174,7 +182,7 @@ async fn deliver(
         }));
     }
     writes.extend(entry.map(Write::Archive));
-    push::message(server, user, stanza).await;
+    true
 }
 
 fn view(session: &Session, to: &Jid) -> decide::View {
