@@ -26,6 +26,8 @@ pub struct HostImd {
     /// The port for HTTPS, on loopback.
     pub https: u16,
     program: PathBuf,
+    /// What runs the daemon, with its arguments: nothing, or a tool that counts.
+    under: Vec<String>,
     config: PathBuf,
     log: PathBuf,
     daemon: Child,
@@ -48,6 +50,19 @@ impl HostImd {
     /// As [`HostImd::start`].
     pub fn start_with(lab: &Lab, more: &str) -> Result<Self> {
         Self::start_as(lab, &Authority::new(&lab.work, "ca")?, DOMAIN, more)
+    }
+
+    /// The same as what a tool runs, such as one of valgrind's: `under` is its command line, to be followed by the daemon's.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostImd::start`].
+    pub fn start_under(lab: &Lab, under: &[String]) -> Result<Self> {
+        let further = Further {
+            under: under.to_vec(),
+            ..Further::default()
+        };
+        Self::start_listening(lab, &Authority::new(&lab.work, "ca")?, DOMAIN, further, "")
     }
 
     /// The same with a certificate of the given authority for another domain.
@@ -75,6 +90,7 @@ impl HostImd {
         let further = Further {
             starttls: also,
             https: Some(https),
+            under: Vec::new(),
         };
         Self::start_listening(lab, &authority, DOMAIN, further, &more)
     }
@@ -109,11 +125,12 @@ impl HostImd {
             ca: authority.file.clone(),
         };
         let log = lab.logs.join("imd.log");
-        let daemon = spawn(&program, &config, &log)?;
+        let daemon = spawn(&further.under, &program, &config, &log)?;
         let mut imd = Self {
             server,
             https,
             program,
+            under: further.under,
             config,
             log,
             daemon,
@@ -194,7 +211,7 @@ impl HostImd {
     ///
     /// As [`HostImd::start`].
     pub fn start_again(&mut self) -> Result<()> {
-        self.daemon = spawn(&self.program, &self.config, &self.log)?;
+        self.daemon = spawn(&self.under, &self.program, &self.config, &self.log)?;
         self.wait_listening()
     }
 
@@ -237,14 +254,22 @@ fn program() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child> {
+fn spawn(under: &[String], program: &Path, config: &Path, log: &Path) -> Result<Child> {
     let log = fs::File::options()
         .create(true)
         .append(true)
         .open(log)
         .context("open imd.log")?;
     let errors = log.try_clone().context("share imd.log")?;
-    Command::new(program)
+    let mut command = match under {
+        [] => Command::new(program),
+        [tool, arguments @ ..] => {
+            let mut command = Command::new(tool);
+            command.args(arguments).arg(program);
+            command
+        }
+    };
+    command
         .args(["serve", "--config"])
         .arg(config)
         .stdin(Stdio::null())
@@ -261,6 +286,8 @@ struct Further<'a> {
     starttls: Option<&'a str>,
     /// The port for HTTPS.
     https: Option<u16>,
+    /// What runs the daemon.
+    under: Vec<String>,
 }
 
 /// Where a server listens: ports on 127.0.0.1, and perhaps a further address with STARTTLS.

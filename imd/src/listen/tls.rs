@@ -108,7 +108,7 @@ fn has_aes() -> bool {
 }
 
 /// Which cipher suite costs this server least, least first; all of them are beyond attack. TLS 1.3 goes before 1.2. The
-/// suites with AES-256 come with SHA-384, which processors help little with: it takes a fifth of a handshake.
+/// suites with AES-256 come with SHA-384, for which processors have no instructions where they have some for SHA-256.
 fn rank(suite: CipherSuite, aes: bool) -> (bool, u8) {
     use CipherSuite as S;
     let old = !matches!(
