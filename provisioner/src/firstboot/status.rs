@@ -102,7 +102,6 @@ fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
     let settings = &boot.state.settings;
     let given = [
         ("language", settings.language.is_some()),
-        ("profile", settings.profile.is_some()),
         ("invitations", settings.invitations.is_some()),
         ("restore_from", settings.restore_from.is_some()),
         ("setup_code", boot.secrets.setup_code.is_some()),
