@@ -15,7 +15,7 @@ use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::Report;
-use provisioner::tuning::{apply, file};
+use provisioner::tuning::{self, apply, file};
 
 /// Sets up and looks after a Perch box.
 #[derive(Parser)]
@@ -41,8 +41,6 @@ enum Action {
     Settings(settings::Action),
 }
 
-/// Where the image keeps configs/tuning.
-const TUNING: &str = "/usr/share/perch/tuning";
 /// The outcome of the last apply since the boot, for programs.
 const RESULT: &str = "/run/perch/apply.json";
 
@@ -71,9 +69,10 @@ fn main() -> ExitCode {
 }
 
 fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
-    let settings = file::read_folder(&files.path(TUNING))?;
+    let state = BoxState::load(files)?;
+    let settings = file::read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
     let mut rows = apply::apply(&Machine { files, system }, &settings);
-    rows.push(imd_config::apply(files, &BoxState::load(files)?.domain()));
+    rows.push(imd_config::apply(files, &state.domain()));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());
@@ -83,9 +82,10 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
 }
 
 fn plan(files: &Files, system: &dyn System) -> Result<bool> {
-    let settings = file::read_folder(&files.path(TUNING))?;
+    let state = BoxState::load(files)?;
+    let settings = file::read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
     let mut rows = apply::preview(&Machine { files, system }, &settings);
-    rows.push(imd_config::preview(files, &BoxState::load(files)?.domain()));
+    rows.push(imd_config::preview(files, &state.domain()));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());

@@ -219,6 +219,40 @@ fn the_history_says_who_changed_what_and_undo_takes_any_of_it_back() {
 }
 
 #[test]
+fn another_profile_is_tuned_for_at_once_and_one_that_does_not_take_goes_back() {
+    let running = Running::new();
+    let root = running.folder.path();
+    let governor = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
+    let power =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/tuning/50-power.toml");
+    put(
+        root,
+        "/usr/share/perch/tuning/50-power.toml",
+        &std::fs::read_to_string(power).unwrap(),
+    );
+    put(root, governor, "schedutil\n");
+    put(
+        root,
+        "/sys/devices/system/cpu/cpufreq/policy0/scaling_available_governors",
+        "conservative performance schedutil\n",
+    );
+    running.set(&[("profile", "quiet")]).unwrap();
+    assert_eq!(get(root, governor), "conservative");
+    running.undo(None).unwrap();
+    assert_eq!(get(root, governor), "schedutil");
+    // A fan that does not do what it is told.
+    put(root, "/sys/class/hwmon/hwmon0/name", "pwmfan\n");
+    std::fs::create_dir_all(root.join("sys/class/hwmon/hwmon0/pwm1_enable")).unwrap();
+    let error = format!(
+        "{:#}",
+        running.set(&[("profile", "performance")]).unwrap_err()
+    );
+    assert!(error.contains("tuning: fan control"), "{error}");
+    assert_eq!(get(root, governor), "schedutil");
+    assert_eq!(running.settings(), "");
+}
+
+#[test]
 fn twenty_changes_are_kept() {
     let running = Running::new();
     for number in 1..=23 {

@@ -96,10 +96,10 @@ const CASES: &[Case] = &[
         "",
         "",
         "invitations",
-        "501",
+        "101",
         1,
-        "501",
-        "a whole number from 0 to 500",
+        "101",
+        "a whole number from 0 to 100",
     ),
     (
         "",
@@ -108,7 +108,7 @@ const CASES: &[Case] = &[
         "\"30\"",
         1,
         "\"30\"",
-        "a whole number from 0 to 500",
+        "a whole number from 0 to 100",
     ),
     (
         "",

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use common::{FakeSystem, get, put, root};
 use provisioner::files::Files;
-use provisioner::tuning::file::{Setting, Wanted, Wherever, read_folder};
+use provisioner::model::Profile;
+use provisioner::tuning::file::{Setting, Wanted, Wherever, read_folder, read_profile};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::{Outcome, Report};
 use provisioner::tuning::{apply, journald};
@@ -134,7 +135,7 @@ fn every_cpu_policy_gets_the_first_governor_that_its_kernel_offers() {
             "performance powersave\n",
         ),
     ]);
-    let governor: Vec<Setting> = read_folder(&shipped())
+    let governor: Vec<Setting> = read_profile(&shipped(), &Profile::usual())
         .unwrap()
         .into_iter()
         .filter(|setting| setting.name == "CPU governor")
@@ -348,4 +349,37 @@ fn the_shipped_journald_drop_in_is_what_the_tuning_files_say() {
         .collect();
     let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/perch");
     assert_eq!(get(&overlay, journald::SHIPPED), journald::render(&wanted));
+}
+
+#[test]
+fn each_profile_has_every_setting_once() {
+    let names = |profile: &str| -> Vec<String> {
+        let settings = read_profile(&shipped(), &Profile::new(profile).unwrap()).unwrap();
+        settings.into_iter().map(|setting| setting.name).collect()
+    };
+    let usual = names("balanced");
+    assert!(usual.contains(&"CPU governor".to_owned()));
+    assert_eq!(names("performance"), usual);
+    assert_eq!(names("quiet"), usual);
+}
+
+#[test]
+fn two_values_of_one_setting_for_one_profile_are_a_problem() {
+    let twice = |second: &str| {
+        let one = |profiles: &str| {
+            format!(
+                "[[file]]\nname = \"a\"\npath = \"/sys/a\"\nvalue = \"1\"\nreason = \"a reason for the test\"\n{profiles}"
+            )
+        };
+        let text = format!("{}{}", one("profiles = [\"quiet\"]\n"), one(second));
+        let folder = root(&[("/tuning.toml", &text)]);
+        read_folder(folder.path())
+    };
+    assert!(twice("profiles = [\"balanced\"]\n").is_ok());
+    for second in ["profiles = [\"balanced\", \"quiet\"]\n", ""] {
+        let error = twice(second).unwrap_err().to_string();
+        assert!(error.contains("the same setting twice"), "{error}");
+    }
+    let error = twice("profiles = [\"fast\"]\n").unwrap_err().to_string();
+    assert!(error.contains("profiles[0]: found \"fast\""), "{error}");
 }

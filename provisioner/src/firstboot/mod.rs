@@ -10,6 +10,7 @@ pub mod card;
 pub mod certificates;
 pub mod follow;
 pub mod identity;
+pub mod invitations;
 pub mod ssh;
 pub mod state;
 pub mod status;
@@ -55,7 +56,7 @@ pub enum Need {
 }
 
 /// The steps in their order.
-pub const STEPS: [Step; 9] = [
+pub const STEPS: [Step; 10] = [
     ("leftovers", Need::Helpful, remove_leftovers),
     // Certificates and the journal carry the time.
     ("clock", Need::Helpful, identity::clock),
@@ -65,6 +66,7 @@ pub const STEPS: [Step; 9] = [
     ("outputs", Need::Essential, follow::follow),
     // Needs imd.toml, and reads the password that the next step removes.
     ("administrator", Need::Helpful, admin::create),
+    ("invitations", Need::Helpful, invitations::print),
     ("secrets on the card", Need::Helpful, card::remove_secrets),
     ("perch-ca.crt", Need::Helpful, status::publish_authority),
     // Last: it tells about all others.

@@ -35,6 +35,8 @@ pub struct BoxState {
     pub previous: Option<Previous>,
     /// The administrator made from the card. Absent: none yet.
     pub admin: Option<AccountName>,
+    /// How many invitations the sheet on the card has.
+    pub invitations_printed: u16,
     /// The files of the card that have been applied, each with its digest.
     pub card: BTreeMap<String, String>,
     /// The last changes, oldest first.

@@ -45,6 +45,10 @@ fn render(boot: &FirstBoot<'_>) -> String {
     };
     let fingerprint =
         certificates::fingerprint(boot.files).unwrap_or_else(|| "no certificate yet".to_owned());
+    let invitations = match state.invitations_printed {
+        0 => "none printed".to_owned(),
+        number => format!("{number}, in perch-invitations.html beside this file"),
+    };
     let mut text = format!(
         "Perch box, as of its last start\n\n\
          Name on the network: {}.local\n\
@@ -52,6 +56,7 @@ fn render(boot: &FirstBoot<'_>) -> String {
          Web chat:            https://{}/\n\
          Administrator:       {admin}\n\
          SSH:                 {}\n\
+         Invitations:         {invitations}\n\
          Certificate:         perch-ca.crt beside this file; SHA-256 {fingerprint}\n\n",
         state.host_name(),
         domain.as_str(),
@@ -101,9 +106,10 @@ fn render(boot: &FirstBoot<'_>) -> String {
 fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
     let settings = &boot.state.settings;
     let given = [
-        ("language", settings.language.is_some()),
-        ("profile", settings.profile.is_some()),
-        ("invitations", settings.invitations.is_some()),
+        (
+            "language (but for the sheet of invitations)",
+            settings.language.is_some(),
+        ),
         ("restore_from", settings.restore_from.is_some()),
         ("setup_code", boot.secrets.setup_code.is_some()),
         (

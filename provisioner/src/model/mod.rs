@@ -159,6 +159,13 @@ text_type! {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
 }
 
+impl Profile {
+    /// The profile of a box whose owner says nothing.
+    pub fn usual() -> Self {
+        Self("balanced".to_owned())
+    }
+}
+
 impl Domain {
     /// The domain of a box whose own cannot be told.
     pub fn of_any_box() -> Self {

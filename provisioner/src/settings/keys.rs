@@ -39,7 +39,7 @@ pub const KEYS: &[Key] = &[
     key!("domain", domain: Domain, ADDRESSED, |domain| text(domain.as_str())),
     key!("language", language: Language, &[], |language| text(language.as_str())),
     key!("timezone", time_zone: TimeZone, &[Output::TimeZone], |zone| text(zone.as_str())),
-    key!("profile", profile: Profile, &[], |profile| text(profile.as_str())),
+    key!("profile", profile: Profile, &[Output::Tuning], |profile| text(profile.as_str())),
     key!("invitations", invitations: u16, &[], |number| Some(number.to_string())),
     key!("restore_from", restore_from: RestoreFrom, &[], |place| text(place.as_str())),
     key!("ssh.enabled", ssh_enabled: bool, &[Output::Ssh], |on| Some(on.to_string())),

@@ -85,6 +85,11 @@ impl Settings {
         merged
     }
 
+    /// The profile in use.
+    pub fn profile(&self) -> Profile {
+        self.profile.clone().unwrap_or_else(Profile::usual)
+    }
+
     /// All that is chosen, one `key = value` a line, as `perch.toml` takes it. Secrets are left out.
     pub fn to_toml(&self) -> String {
         keys::KEYS

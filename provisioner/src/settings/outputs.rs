@@ -9,6 +9,9 @@ use crate::firstboot::state::BoxState;
 use crate::firstboot::{certificates, ssh};
 use crate::imd_config;
 use crate::system::System;
+use crate::tuning;
+use crate::tuning::file::read_profile;
+use crate::tuning::report::Outcome;
 
 /// Something of the box that follows from its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +32,12 @@ pub enum Output {
     Certificate,
     /// The chat server's configuration.
     Imd,
+    /// The tuning values of the profile. They are no files of ours: perch-apply.service writes them at every start.
+    Tuning,
 }
 
 /// All outputs in the order in which they are made.
-pub const ALL: [Output; 8] = [
+pub const ALL: [Output; 9] = [
     Output::HostName,
     Output::TimeZone,
     Output::Network,
@@ -41,6 +46,7 @@ pub const ALL: [Output; 8] = [
     Output::Ssh,
     Output::Certificate,
     Output::Imd,
+    Output::Tuning,
 ];
 
 /// A file of an output.
@@ -79,6 +85,8 @@ pub enum Action {
     Restart(&'static str),
     /// Start or stop the SSH server.
     SwitchSsh,
+    /// Write the tuning values of the profile, and read them back.
+    Tune,
 }
 
 /// Below the image's own 50-perch-wired.network in the order of names, so that it is taken first.
@@ -112,6 +120,7 @@ impl Output {
             Self::Ssh => "SSH",
             Self::Certificate => "certificates",
             Self::Imd => "imd.toml",
+            Self::Tuning => "tuning",
         }
     }
 
@@ -155,7 +164,7 @@ impl Output {
                 vec![everyone(TIME_SERVERS, text(drop_in))]
             }
             Self::Ssh => ssh::pieces(state),
-            Self::Certificate => Vec::new(),
+            Self::Certificate | Self::Tuning => Vec::new(),
             Self::Imd => vec![everyone(
                 imd_config::PATH,
                 Content::Text(imd_config::render(&state.domain())),
@@ -178,6 +187,8 @@ impl Output {
             Self::TimeServers => vec![Action::Restart("systemd-timesyncd.service")],
             Self::Ssh => vec![Action::SwitchSsh],
             Self::Certificate | Self::Imd => vec![Action::Restart("imd.service")],
+            Self::Tuning if old.settings.profile() == new.settings.profile() => Vec::new(),
+            Self::Tuning => vec![Action::Tune],
         }
     }
 }
@@ -240,7 +251,7 @@ impl Action {
         match self {
             Self::SetHostName | Self::ReloadNetwork { .. } => true,
             Self::Restart(unit) => *unit == "systemd-timesyncd.service",
-            Self::SwitchSsh => false,
+            Self::SwitchSsh | Self::Tune => false,
         }
     }
 
@@ -268,6 +279,7 @@ impl Action {
                     .with_context(|| format!("restarting {unit}"))?;
                 runs(system, unit)
             }
+            Self::Tune => tune(files, system, state),
             Self::SwitchSsh => {
                 let on = state.settings.ssh_enabled == Some(true);
                 let verb = if on { "restart" } else { "stop" };
@@ -281,6 +293,15 @@ impl Action {
                 }
             }
         }
+    }
+}
+
+fn tune(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
+    let wanted = read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
+    let rows = tuning::apply::apply(&tuning::machine::Machine { files, system }, &wanted);
+    match rows.iter().find(|row| row.outcome == Outcome::Failed) {
+        Some(row) => bail!("tuning: {}: {}", row.name, row.note),
+        None => Ok(()),
     }
 }
 

@@ -74,8 +74,11 @@ pub fn of_output(
     let mut actions = output.actions(old, new);
     actions.retain(|action| when == When::Running || action.is_for_boot());
     if pieces.is_empty() {
-        // The running system forgets its name at every start.
-        actions.retain(|action| when == When::Boot && *action == Action::SetHostName);
+        // The running system forgets its name at every start. Tuning has no files of ours.
+        actions.retain(|action| match action {
+            Action::SetHostName => when == When::Boot,
+            other => *other == Action::Tune,
+        });
     }
     (pieces, actions)
 }
@@ -107,6 +110,7 @@ impl Plan {
                 format!("reload the network, without {device}")
             }
             Action::Restart(unit) => format!("restart {unit}"),
+            Action::Tune => "write the tuning values of the profile".to_owned(),
             Action::SwitchSsh => "start or stop ssh.service".to_owned(),
         });
         changes.chain(pieces).chain(actions).collect()

@@ -51,8 +51,8 @@ pub struct Known<'a> {
     pub wifi: Option<&'a Ssid>,
 }
 
-/// Most invitations that one sheet is printed for.
-const MOST_INVITATIONS: u16 = 500;
+/// Most invitations of one sheet: the box makes them before its server starts, several in a second.
+const MOST_INVITATIONS: u16 = 100;
 /// More are of no use to systemd-timesyncd, which asks one after the other.
 const MOST_SERVERS: usize = 8;
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use settings_file::{Document, Problem, Problems, Table, parse};
 
+use crate::model::Profile;
+
 /// A setting and why it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -16,6 +18,15 @@ pub struct Setting {
     pub wanted: Wanted,
     /// Why, for people.
     pub reason: String,
+    /// The profiles that it is meant for. Empty: all of them.
+    pub profiles: Vec<Profile>,
+}
+
+impl Setting {
+    /// Whether it is meant for a box with this profile.
+    pub fn is_for(&self, profile: &Profile) -> bool {
+        self.profiles.is_empty() || self.profiles.contains(profile)
+    }
 }
 
 /// Where a setting is set. A pattern may stand for several files or none.
@@ -91,7 +102,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Setting>> {
         if settings
             .iter()
             .take(index)
-            .any(|earlier| earlier.name == setting.name)
+            .any(|earlier| earlier.name == setting.name && overlap(earlier, setting))
         {
             problems.push(Problem {
                 file: folder.display().to_string(),
@@ -108,6 +119,22 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Setting>> {
     } else {
         Err(Problems::new(problems).into())
     }
+}
+
+/// The settings of a folder that are meant for a profile.
+///
+/// # Errors
+/// As [`read_folder`].
+pub fn read_profile(folder: &Path, profile: &Profile) -> Result<Vec<Setting>> {
+    let mut settings = read_folder(folder)?;
+    settings.retain(|setting| setting.is_for(profile));
+    Ok(settings)
+}
+
+fn overlap(one: &Setting, other: &Setting) -> bool {
+    one.profiles.is_empty()
+        || other.profiles.is_empty()
+        || one.profiles.iter().any(|profile| other.is_for(profile))
 }
 
 fn read(doc: Document) -> Result<Vec<Setting>, Problems> {
@@ -139,6 +166,7 @@ fn sysctl(mut table: Table<'_>) -> Option<Setting> {
         place,
         wanted: wanted?,
         reason: reason?,
+        profiles: Vec::new(),
     })
 }
 
@@ -152,6 +180,9 @@ fn file(mut table: Table<'_>) -> Option<Setting> {
         condition.finish();
         file.zip(holds)
     });
+    let is_for_all = !table.has("profiles");
+    let profiles = table.list("profiles", Profile::parse);
+    let profiles = profiles.or(is_for_all.then(Vec::new));
     let (wanted, reason) = (wanted(&mut table), reason(&mut table));
     table.finish();
     let only_if = match only_if {
@@ -168,6 +199,7 @@ fn file(mut table: Table<'_>) -> Option<Setting> {
         place,
         wanted: wanted?,
         reason: reason?,
+        profiles: profiles?,
     })
 }
 
@@ -183,6 +215,7 @@ fn unit(mut table: Table<'_>) -> Option<Setting> {
         place: Wherever::Unit { unit, property },
         wanted: wanted?,
         reason: reason?,
+        profiles: Vec::new(),
     })
 }
 
@@ -195,6 +228,7 @@ fn journald(mut table: Table<'_>) -> Option<Setting> {
         place: Wherever::Journald,
         wanted: wanted?,
         reason: reason?,
+        profiles: Vec::new(),
     })
 }
 
@@ -219,6 +253,7 @@ fn zram(mut table: Table<'_>) -> Option<Setting> {
         place,
         wanted: Wanted::FirstOf(algorithms?),
         reason: reason?,
+        profiles: Vec::new(),
     })
 }
 

@@ -11,3 +11,6 @@ pub mod machine;
 pub mod plan;
 pub mod report;
 pub mod zram;
+
+/// Where the image keeps configs/tuning.
+pub const FOLDER: &str = "/usr/share/perch/tuning";

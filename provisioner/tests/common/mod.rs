@@ -51,6 +51,8 @@ pub struct FakeSystem {
     /// Accounts in imd's database: name and password.
     pub accounts: RefCell<BTreeMap<String, String>>,
     pub imd_works: Cell<bool>,
+    /// Links of invitations in imd's database.
+    pub invitations: RefCell<Vec<String>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
 }
@@ -67,6 +69,7 @@ impl FakeSystem {
             network: true,
             accounts: RefCell::default(),
             imd_works: Cell::new(true),
+            invitations: RefCell::default(),
             failing: RefCell::default(),
         }
     }
@@ -91,6 +94,12 @@ impl FakeSystem {
             ["user", "add" | "passwd", name, ..] => {
                 accounts.insert((*name).to_owned(), password);
                 Ok((0, String::new()))
+            }
+            ["invite", "add", ..] => {
+                let mut invitations = self.invitations.borrow_mut();
+                let link = format!("https://perch.local/invite/token{}", invitations.len());
+                invitations.push(link.clone());
+                Ok((0, format!("{link}\nxmpp:perch.local?register")))
             }
             _ => bail!("imd does not know {arguments:?}"),
         }
