@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use crate::card::Card;
 use crate::command::output_of;
+use crate::qmp::Qmp;
+use crate::wait::wait_until;
 
 /// U-Boot for `virt`, from Debian's `u-boot-qemu`; the Pi's own U-Boot comes from the card.
 const VIRT_U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
@@ -123,7 +127,7 @@ pub fn command(
             qemu.args(["-M", "raspi4b", "-m", "2G"]);
             qemu.arg("-kernel").arg(kernel).arg("-dtb").arg(tree);
             qemu.arg("-drive").arg(format!("if=sd,{disk}"));
-            qemu.args(["-device", "usb-net,netdev=n0,port=1"]);
+            // Its network is plugged in later: see `plug_network_in`.
         }
     }
     for number in 0..2 {
@@ -135,8 +139,42 @@ pub fn command(
     Ok(qemu)
 }
 
+/// What Linux says last of its drivers on the emulated Pi, whose graphics are not there.
+const DRIVERS_ARE_LOADED: &str = "vc4-drm gpu: probe with driver vc4-drm failed";
+
+/// Plugs the emulated Pi's network into its USB port once Linux's driver has the port, beside whatever the test does.
+///
+/// QEMU's DWC2 reports a device that is there from the start before Linux's driver is ready for it, now and then: the driver then
+/// forgets it and says "Not connected" for good.
+pub fn plug_network_in(process: u32, serial: PathBuf, monitor: PathBuf, deadline: Duration) {
+    std::thread::spawn(move || {
+        let machine = PathBuf::from(format!("/proc/{process}"));
+        let loaded = wait_until(deadline, "Linux to load its drivers", || {
+            if !machine.exists() {
+                return Ok(Some(false));
+            }
+            let said = fs::read(&serial).context("read the serial log")?;
+            let said = String::from_utf8_lossy(&said);
+            Ok(said.contains(DRIVERS_ARE_LOADED).then_some(true))
+        });
+        let plugged = match loaded {
+            // The power was cut before.
+            Ok(false) => return,
+            Ok(true) => Qmp::connect(&monitor).and_then(|mut qmp| {
+                let device = json!({ "driver": "usb-net", "netdev": "n0", "port": "1" });
+                qmp.command_with("device_add", &device)
+            }),
+            Err(error) => Err(error),
+        };
+        // The test waits for the network: its log has the reason why it does not come.
+        if let Err(error) = plugged {
+            eprintln!("the emulated Pi's network was not plugged in: {error:#}");
+        }
+    });
+}
+
 /// `serialN-BOOT.log`: QEMU empties the file it is given, and a test boots more than once.
-fn next_log(logs: &Path, number: u32) -> PathBuf {
+pub fn next_log(logs: &Path, number: u32) -> PathBuf {
     let name = |boot: u32| logs.join(format!("serial{number}-{boot}.log"));
     (1..)
         .map(name)

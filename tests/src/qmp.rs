@@ -39,7 +39,16 @@ impl Qmp {
     ///
     /// QEMU is gone, or refused the command.
     pub fn command(&mut self, name: &str) -> Result<()> {
-        let line = format!("{}\n", json!({ "execute": name }));
+        self.command_with(name, &json!({}))
+    }
+
+    /// Runs a command with arguments and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// QEMU is gone, or refused the command.
+    pub fn command_with(&mut self, name: &str, arguments: &Value) -> Result<()> {
+        let line = format!("{}\n", json!({ "execute": name, "arguments": arguments }));
         self.reader
             .get_mut()
             .write_all(line.as_bytes())

@@ -93,10 +93,7 @@ impl Vm {
     /// How long a boot may take, with room for a machine that does other work meanwhile.
     #[must_use]
     pub fn boot_deadline(&self) -> Duration {
-        match self.board {
-            Board::Virt => Duration::from_secs(420),
-            Board::Raspi4b => Duration::from_secs(1500),
-        }
+        boot_deadline(self.board)
     }
 
     /// Waits until the guest has finished booting, and checks that no unit failed.
@@ -348,6 +345,13 @@ impl Vm {
     }
 }
 
+fn boot_deadline(board: Board) -> Duration {
+    match board {
+        Board::Virt => Duration::from_secs(420),
+        Board::Raspi4b => Duration::from_secs(900),
+    }
+}
+
 /// Starts QEMU for a card.
 fn switch_on(
     board: Board,
@@ -362,12 +366,22 @@ fn switch_on(
         .append(true)
         .open(logs.join("qemu.log"))
         .context("make qemu.log")?;
-    qemu::command(board, card, ports, work, logs, monitor)?
+    let serial = qemu::next_log(logs, 0);
+    let machine = qemu::command(board, card, ports, work, logs, monitor)?
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(complaints)
         .spawn()
-        .context("start qemu-system-aarch64 (package qemu-system-arm)")
+        .context("start qemu-system-aarch64 (package qemu-system-arm)")?;
+    if board == Board::Raspi4b {
+        qemu::plug_network_in(
+            machine.id(),
+            serial,
+            monitor.to_owned(),
+            boot_deadline(board),
+        );
+    }
+    Ok(machine)
 }
 
 impl Drop for Vm {
