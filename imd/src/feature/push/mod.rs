@@ -187,7 +187,8 @@ pub async fn detached(server: &Arc<Server>, session: &Session) {
             continue;
         };
         let kind = match element.attr("type") {
-            Some("chat") => MessageType::Chat,
+            // A room's message is worth what a chat's is, as when it comes to a client that sleeps already.
+            Some("chat" | "groupchat") => MessageType::Chat,
             None | Some("normal") => MessageType::Normal,
             _ => continue,
         };
