@@ -45,26 +45,31 @@ pub async fn lost(server: &Arc<Server>, attached: Attached) {
 pub fn detach(server: &Arc<Server>, attached: Attached) {
     let session = Arc::clone(&attached.session);
     let attachment = session.attachments();
+    // Before others see that the connection is gone: for what they send then, they wake the client themselves.
+    let on_the_way = session.outbound.unacknowledged_stanzas();
     drop(attached);
     tracing::info!(jid = %session.jid, "connection lost, the session waits to be resumed");
     let deadline = tokio::time::Instant::now() + server.config.limits.resume_timeout;
-    wait(server, &session, attachment, deadline);
+    wait(server, &session, attachment, deadline, on_the_way);
 }
 
 /// Wait until the deadline for the client of a session that has lost its connection, which was the `attachment`th,
-/// then end the session. At shutdown it is left as it is, to be saved.
+/// then end the session. At shutdown it is left as it is, to be saved. `on_the_way`: stanzas that the client has not
+/// acknowledged and for which nobody has woken it.
 pub fn wait(
     server: &Arc<Server>,
     session: &Arc<Session>,
     attachment: u64,
     deadline: tokio::time::Instant,
+    on_the_way: Vec<Arc<str>>,
 ) {
     let (server, session) = (Arc::clone(server), Arc::clone(session));
     tokio::spawn(async move {
         if server.shutdown.is_requested() {
             return;
         }
-        push::detached(&server, &session).await;
+        push::detached(&server, &session, &on_the_way).await;
+        drop(on_the_way);
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => break,

@@ -96,7 +96,8 @@ pub async fn restore(server: &Arc<Server>) -> imd_store::Result<()> {
             continue;
         }
         server.resumable.enter(&saved.id, &session);
-        lifecycle::wait(server, &session, 0, Instant::now() + left);
+        let on_the_way = session.outbound.unacknowledged_stanzas();
+        lifecycle::wait(server, &session, 0, Instant::now() + left, on_the_way);
     }
     if count > 0 {
         tracing::info!(count, "sessions from before the restart");

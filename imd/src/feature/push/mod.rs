@@ -177,13 +177,13 @@ pub async fn room_message(server: &Arc<Server>, user: &str, message: &Element) {
     wake(server, user, message).await;
 }
 
-/// A session has lost its connection with stanzas on the way: one of them may have been worth a notification.
-pub async fn detached(server: &Arc<Server>, session: &Session) {
-    for xml in session.outbound.unacknowledged_stanzas() {
+/// A session has lost its connection with stanzas `on_the_way`: one of them may have been worth a notification.
+pub async fn detached(server: &Arc<Server>, session: &Session, on_the_way: &[Arc<str>]) {
+    for xml in on_the_way {
         if !xml.starts_with("<message") {
             continue;
         }
-        let Some(element) = crate::route::read_client_xml(&xml) else {
+        let Some(element) = crate::route::read_client_xml(xml) else {
             continue;
         };
         let kind = match element.attr("type") {
