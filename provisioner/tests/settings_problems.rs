@@ -8,11 +8,9 @@
 
 mod common;
 
-use common::root;
-use provisioner::files::Files;
+use common::reading;
 use provisioner::settings::keys::KEYS;
-use provisioner::settings::read::{Known, read};
-use settings_file::{Document, Problem};
+use settings_file::Problem;
 
 const HOST: &str = "a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"";
 const DOMAIN: &str = "a domain name in lower case, such as \"perch.local\" or \"chat.example.org\"";
@@ -376,14 +374,7 @@ const CASES: &[Case] = &[
 ];
 
 fn problems(text: &str) -> Vec<Problem> {
-    let folder = root(&[("/usr/share/zoneinfo/Europe/Berlin", "")]);
-    let files = Files::new(folder.path());
-    let document = Document::parse("perch.toml", text);
-    let known = Known {
-        files: &files,
-        wifi: None,
-    };
-    let wishes = read(&document, known);
+    let (document, wishes) = reading(text);
     match document.into_result(Some(wishes)) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().cloned().collect(),
@@ -456,16 +447,7 @@ network.ipv6_gateway = \"fe80::1\"
 network.dns = [\"192.168.1.1\", \"2620:fe::fe\"]
 time.servers = [\"pool.ntp.org\", \"192.168.1.1\"]
 ";
-    let folder = root(&[("/usr/share/zoneinfo/Europe/Berlin", "")]);
-    let files = Files::new(folder.path());
-    let document = Document::parse("perch.toml", text);
-    let wishes = read(
-        &document,
-        Known {
-            files: &files,
-            wifi: None,
-        },
-    );
+    let (document, wishes) = reading(text);
     let wishes = document.into_result(Some(wishes)).unwrap();
     assert_eq!(wishes.settings.to_toml(), text);
 }

@@ -11,14 +11,11 @@ mod common;
 
 use std::path::Path;
 
-use common::{get, root};
-use provisioner::files::Files;
+use common::{get, reading, root};
 use provisioner::firstboot::state::BoxState;
 use provisioner::settings::keys::KEYS;
 use provisioner::settings::outputs::{ALL, Action, Output};
-use provisioner::settings::read::{Known, read};
 use provisioner::settings::secrets::Secrets;
-use settings_file::Document;
 
 /// Every key, each with a value that is not its default.
 const FULL: &str = "\
@@ -47,16 +44,8 @@ time.servers = [\"pool.ntp.org\"]
 
 /// A box with these settings. Those that other keys are checked against are left out with them.
 fn boxed(text: &str) -> (BoxState, Secrets) {
-    let folder = root(&[("/usr/share/zoneinfo/Europe/Berlin", "")]);
-    let files = Files::new(folder.path());
-    let document = Document::parse("perch.toml", text);
-    let wishes = read(
-        &document,
-        Known {
-            files: &files,
-            wifi: None,
-        },
-    );
+    let folder = root(&[]);
+    let (_, wishes) = reading(text);
     let mut state = BoxState {
         settings: wishes.settings.clone(),
         ..BoxState::default()

@@ -10,6 +10,7 @@ mod api;
 mod bosh;
 mod chat;
 mod discovery;
+mod groups;
 mod harness;
 mod invites;
 mod uploads;

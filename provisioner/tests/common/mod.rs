@@ -14,7 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use provisioner::files::Files;
+use provisioner::settings::read::{Known, Wishes, read};
 use provisioner::system::System;
+use settings_file::Document;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -26,6 +29,19 @@ pub fn root(files: &[(&str, &str)]) -> TempDir {
         put(folder.path(), path, content);
     }
     folder
+}
+
+/// A `perch.toml` and what it asks for; its problems are with the document.
+pub fn reading(text: &str) -> (Document, Wishes) {
+    let folder = root(&[("/usr/share/zoneinfo/Europe/Berlin", "")]);
+    let files = Files::new(folder.path());
+    let document = Document::parse("perch.toml", text);
+    let known = Known {
+        files: &files,
+        wifi: None,
+    };
+    let wishes = read(&document, known);
+    (document, wishes)
 }
 
 pub fn put(root: &Path, path: &str, content: &str) {
