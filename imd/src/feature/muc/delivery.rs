@@ -77,9 +77,7 @@ pub fn address(stanza: &str, to: &Jid) -> Arc<str> {
     let (name, rest) = stanza.split_at(name_end);
     let mut out = String::with_capacity(stanza.len() + to.as_str().len() + 6);
     out.push_str(name);
-    out.push_str(" to='");
-    xml::escape_into(&mut out, to.as_str());
-    out.push('\'');
+    xml::attribute_into(&mut out, "to", to.as_str());
     out.push_str(rest);
     out.into()
 }
