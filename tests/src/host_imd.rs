@@ -241,7 +241,12 @@ impl Drop for HostImd {
     }
 }
 
-fn program() -> Result<PathBuf> {
+/// The program under test: `PERCH_IMD`, else the debug build.
+///
+/// # Errors
+///
+/// It is not built.
+pub fn program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("PERCH_IMD") {
         return Ok(PathBuf::from(path));
     }
