@@ -7,6 +7,9 @@ use crate::firstboot::certificates::{SERVER_CERTIFICATE, SERVER_KEY};
 use crate::model::Domain;
 use crate::tuning::report::{Outcome, Row};
 
+/// What explains its keys.
+const SOURCE: &str = "configs/imd.example.toml";
+
 /// Where it lies.
 pub const PATH: &str = "/etc/perch/imd.toml";
 
@@ -91,6 +94,7 @@ pub fn certificate(files: &Files) -> Row {
             .map(|path| format!("no {path}: perch-firstboot.service makes it"))
             .unwrap_or_default(),
         reason: "Clients log in over TLS only.".to_owned(),
+        source: SOURCE.to_owned(),
     }
 }
 
@@ -110,5 +114,6 @@ fn row(files: &Files, domain: &Domain, outcome: Outcome, note: String) -> Row {
         outcome,
         note,
         reason: "The server's configuration follows the box's settings.".to_owned(),
+        source: SOURCE.to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::Report;
-use provisioner::tuning::{self, apply, file};
+use provisioner::tuning::{self, apply};
 
 /// Sets up and looks after a Perch box.
 #[derive(Parser)]
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 
 fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     let state = BoxState::load(files)?;
-    let settings = file::read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
+    let settings = tuning::wanted(files, &state.settings.profile())?;
     let mut rows = apply::apply(&Machine { files, system }, &settings);
     rows.push(imd_config::apply(files, &state.domain()));
     rows.push(imd_config::certificate(files));
@@ -83,7 +83,7 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
 
 fn plan(files: &Files, system: &dyn System) -> Result<bool> {
     let state = BoxState::load(files)?;
-    let settings = file::read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
+    let settings = tuning::wanted(files, &state.settings.profile())?;
     let mut rows = apply::preview(&Machine { files, system }, &settings);
     rows.push(imd_config::preview(files, &state.domain()));
     rows.push(imd_config::certificate(files));

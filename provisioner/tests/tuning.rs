@@ -14,13 +14,27 @@ use std::path::{Path, PathBuf};
 use common::{FakeSystem, get, put, root};
 use provisioner::files::Files;
 use provisioner::model::Profile;
-use provisioner::tuning::file::{Setting, Wanted, Wherever, read_folder, read_profile};
+use provisioner::tuning::file::{read_folder, read_for};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::{Outcome, Report};
+use provisioner::tuning::setting::{Setting, Wanted, Wherever};
+use provisioner::tuning::storage::Storage;
 use provisioner::tuning::{apply, journald};
 
+/// Every table has to name its source; those of these tests have the same.
+fn sourced(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        out += &format!("{line}\n");
+        if line.starts_with("reason = ") {
+            out += "source = \"a page for the test\"\n";
+        }
+    }
+    out
+}
+
 fn settings(text: &str) -> Vec<Setting> {
-    let folder = root(&[("/tuning.toml", text)]);
+    let folder = root(&[("/tuning.toml", &sourced(text))]);
     read_folder(folder.path()).unwrap()
 }
 
@@ -135,7 +149,7 @@ fn every_cpu_policy_gets_the_first_governor_that_its_kernel_offers() {
             "performance powersave\n",
         ),
     ]);
-    let governor: Vec<Setting> = read_profile(&shipped(), &Profile::usual())
+    let governor: Vec<Setting> = read_for(&shipped(), &Profile::usual(), Some(Storage::Card))
         .unwrap()
         .into_iter()
         .filter(|setting| setting.name == "CPU governor")
@@ -309,8 +323,8 @@ fn problems_of_a_tuning_file_are_told_all_at_once() {
     let error = read_folder(folder.path()).unwrap_err().to_string();
     for part in [
         "a.toml:2: sysctl[0].key: found \"../etc\"",
-        "a.toml:3: sysctl[0].value: found \"1\"; accepted: exactly one of value, at_least and first_of",
-        "a.toml:1: sysctl[0].reason: found nothing; accepted: a sentence that says why",
+        "a.toml:3: sysctl[0].value: found \"1\"; accepted: exactly one of value, at_least, first_of and same_as",
+        "a.toml:1: sysctl[0].reason: found nothing; accepted: a sentence, or the name of what explains it",
         "a.toml:7: file[0].path: found \"/etc/passwd\"; accepted: a path below /sys or /proc",
     ] {
         assert!(error.contains(part), "{part} is not in:\n{error}");
@@ -353,8 +367,9 @@ fn the_shipped_journald_drop_in_is_what_the_tuning_files_say() {
 
 #[test]
 fn each_profile_has_every_setting_once() {
+    let storage = Some(Storage::Card);
     let names = |profile: &str| -> Vec<String> {
-        let settings = read_profile(&shipped(), &Profile::new(profile).unwrap()).unwrap();
+        let settings = read_for(&shipped(), &Profile::new(profile).unwrap(), storage).unwrap();
         settings.into_iter().map(|setting| setting.name).collect()
     };
     let usual = names("balanced");
@@ -372,7 +387,7 @@ fn two_values_of_one_setting_for_one_profile_are_a_problem() {
             )
         };
         let text = format!("{}{}", one("profiles = [\"quiet\"]\n"), one(second));
-        let folder = root(&[("/tuning.toml", &text)]);
+        let folder = root(&[("/tuning.toml", &sourced(&text))]);
         read_folder(folder.path())
     };
     assert!(twice("profiles = [\"balanced\"]\n").is_ok());
@@ -382,4 +397,88 @@ fn two_values_of_one_setting_for_one_profile_are_a_problem() {
     }
     let error = twice("profiles = [\"fast\"]\n").unwrap_err().to_string();
     assert!(error.contains("profiles[0]: found \"fast\""), "{error}");
+}
+
+#[test]
+fn what_the_data_is_on_chooses_how_much_may_wait_for_it() {
+    let dirty = |storage| -> Vec<Wanted> {
+        let settings = read_for(&shipped(), &Profile::usual(), storage).unwrap();
+        let dirty = settings
+            .into_iter()
+            .filter(|one| one.name == "vm.dirty_bytes");
+        dirty.map(|one| one.wanted).collect()
+    };
+    let exactly = |text: &str| vec![Wanted::Exactly(text.to_owned())];
+    assert_eq!(dirty(Some(Storage::Card)), exactly("33554432"));
+    assert_eq!(dirty(Some(Storage::Usb)), exactly("134217728"));
+    assert_eq!(dirty(Some(Storage::Nvme)), exactly("134217728"));
+    assert_eq!(dirty(None), vec![]);
+}
+
+#[test]
+fn a_queue_discipline_is_replaced_and_read_back_on_every_wired_device() {
+    let root = root(&[
+        ("/sys/class/net/end0/mtu", ""),
+        ("/sys/class/net/lo/mtu", ""),
+    ]);
+    let system = FakeSystem::new(root.path());
+    let show = "tc -j qdisc show dev end0";
+    system.answer(
+        show,
+        r#"[{"kind":"mq","root":true},{"kind":"fq_codel"},{"kind":"fq"}]"#,
+    );
+    let text = "[[qdisc]]\nname = \"queue\"\ndevice = \"e*\"\nvalue = \"fq\"\nreason = \"a reason for the test\"\n";
+    let report = run(root.path(), &system, &settings(text));
+    assert_eq!(
+        report.settings.len(),
+        1,
+        "the loopback has no turns to give"
+    );
+    assert_eq!(report.settings[0].before.as_deref(), Some("fq_codel, fq"));
+    // The fake answers as before: what does not read back has failed.
+    assert_eq!(report.settings[0].outcome, Outcome::Failed);
+    assert!(system.ran("tc qdisc replace dev end0 root fq"));
+    system.answer(show, r#"[{"kind":"fq","root":true}]"#);
+    let report = run(root.path(), &system, &settings(text));
+    assert_eq!(report.settings[0].outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn a_mount_option_is_read_and_left_to_the_initrd() {
+    let text = "[[mount]]\npath = \"/data\"\noption = \"commit\"\nvalue = \"30\"\nreason = \"a reason for the test\"\n";
+    let outcome = |mounts: &str| {
+        let root = root(&[("/proc/self/mounts", mounts)]);
+        let report = run(root.path(), &FakeSystem::new(root.path()), &settings(text));
+        (report.settings[0].outcome, report.settings[0].note.clone())
+    };
+    let mounted = "/dev/mmcblk0p6 /data ext4 rw,noatime,commit=30 0 0\n";
+    assert_eq!(outcome(mounted).0, Outcome::Unchanged);
+    let (found, note) = outcome("/dev/mmcblk0p6 /data ext4 rw,noatime 0 0\n");
+    assert_eq!(found, Outcome::NotAvailable);
+    assert_eq!(note, "the initrd of this slot gave it default");
+}
+
+#[test]
+fn the_balanced_profile_takes_back_the_quiet_profile_s_clock() {
+    let policy = "/sys/devices/system/cpu/cpufreq/policy0";
+    let root = root(&[
+        (&format!("{policy}/scaling_max_freq"), "1500000\n"),
+        (&format!("{policy}/cpuinfo_max_freq"), "1500000\n"),
+        (
+            &format!("{policy}/scaling_available_frequencies"),
+            "600000 1000000 1500000 \n",
+        ),
+    ]);
+    let clock = |profile: &str| {
+        let profile = Profile::new(profile).unwrap();
+        let mut settings = read_for(&shipped(), &profile, None).unwrap();
+        settings.retain(|setting| setting.name == "highest CPU clock");
+        let report = run(root.path(), &FakeSystem::new(root.path()), &settings);
+        assert!(report.ok, "{}", report.table());
+        get(root.path(), &format!("{policy}/scaling_max_freq"))
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(clock("quiet"), "1000000");
+    assert_eq!(clock("balanced"), "1500000");
 }

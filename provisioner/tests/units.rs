@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{get, put};
-use provisioner::tuning::file::{Wanted, Wherever, read_folder};
+use provisioner::tuning::file::read_folder;
+use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). The two that change the
 /// system are root with few capabilities; imd, which talks to strangers, has none.

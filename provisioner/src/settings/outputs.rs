@@ -10,7 +10,6 @@ use crate::firstboot::{certificates, ssh};
 use crate::imd_config;
 use crate::system::System;
 use crate::tuning;
-use crate::tuning::file::read_profile;
 use crate::tuning::report::Outcome;
 
 /// Something of the box that follows from its settings.
@@ -297,7 +296,7 @@ impl Action {
 }
 
 fn tune(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
-    let wanted = read_profile(&files.path(tuning::FOLDER), &state.settings.profile())?;
+    let wanted = tuning::wanted(files, &state.settings.profile())?;
     let rows = tuning::apply::apply(&tuning::machine::Machine { files, system }, &wanted);
     match rows.iter().find(|row| row.outcome == Outcome::Failed) {
         Some(row) => bail!("tuning: {}: {}", row.name, row.note),

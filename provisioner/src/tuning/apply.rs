@@ -1,9 +1,9 @@
 //! Carries out a plan: writes, reads back, and says what came of it.
 
-use super::file::Setting;
 use super::machine::Machine;
 use super::plan::{Change, State, Step, Target, normal, plan};
 use super::report::{Outcome, Row};
+use super::setting::Setting;
 
 /// What would be done, without changing anything.
 pub fn preview(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Row> {
@@ -99,5 +99,6 @@ fn row(step: &Step, now: Option<String>, outcome: Outcome, note: String) -> Row 
         // Programs complain in several lines; the table has one for each setting.
         note: normal(&note),
         reason: step.reason.clone(),
+        source: step.source.clone(),
     }
 }

@@ -1,74 +1,13 @@
-//! Reads the tuning files: `[[sysctl]]`, `[[file]]`, `[[unit]]`, `[[journald]]` and `[zram]`.
+//! Reads the tuning files: `[[sysctl]]`, `[[file]]`, `[[unit]]`, `[[journald]]`, `[[mount]]`, `[[qdisc]]` and `[zram]`.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use settings_file::{Document, Problem, Problems, Table, parse};
 
+use super::setting::{Audience, Setting, Wanted, Wherever};
+use super::storage::Storage;
 use crate::model::Profile;
-
-/// A setting and why it is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// What the table calls it.
-    pub name: String,
-    /// Where it is set.
-    pub place: Wherever,
-    /// What it should be.
-    pub wanted: Wanted,
-    /// Why, for people.
-    pub reason: String,
-    /// The profiles that it is meant for. Empty: all of them.
-    pub profiles: Vec<Profile>,
-}
-
-impl Setting {
-    /// Whether it is meant for a box with this profile.
-    pub fn is_for(&self, profile: &Profile) -> bool {
-        self.profiles.is_empty() || self.profiles.contains(profile)
-    }
-}
-
-/// Where a setting is set. A pattern may stand for several files or none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wherever {
-    /// Files of /proc or /sys.
-    Files {
-        /// Path in which `*` and `?` stand for parts of names.
-        pattern: String,
-        /// Only where this file beside the matched one holds this text.
-        only_if: Option<(String, String)>,
-        /// File beside the matched one that lists what the kernel offers.
-        offered_in: Option<String>,
-    },
-    /// A property of a systemd unit.
-    Unit {
-        /// Such as `imd.service`.
-        unit: String,
-        /// Such as `LimitNOFILE`.
-        property: String,
-    },
-    /// A key of journald.conf.
-    Journald,
-    /// Compressed swap in memory.
-    Zram {
-        /// Size of the swap space in percent of the memory.
-        percent: u64,
-        /// Priority among swap spaces; higher is used first.
-        priority: u16,
-    },
-}
-
-/// What a setting should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// This text, whatever the white space.
-    Exactly(String),
-    /// This number or a greater one that is there already.
-    AtLeast(u64),
-    /// The first of these that the kernel offers.
-    FirstOf(Vec<String>),
-}
 
 /// Reads all `*.toml` files of a folder in the order of their names.
 ///
@@ -99,11 +38,9 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Setting>> {
         }
     }
     for (index, setting) in settings.iter().enumerate() {
-        if settings
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.name == setting.name && overlap(earlier, setting))
-        {
+        if settings.iter().take(index).any(|earlier| {
+            earlier.name == setting.name && earlier.audience.overlaps(&setting.audience)
+        }) {
             problems.push(Problem {
                 file: folder.display().to_string(),
                 line: 1,
@@ -121,20 +58,18 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Setting>> {
     }
 }
 
-/// The settings of a folder that are meant for a profile.
+/// The settings of a folder that are meant for a box with this profile, whose data is on this storage.
 ///
 /// # Errors
 /// As [`read_folder`].
-pub fn read_profile(folder: &Path, profile: &Profile) -> Result<Vec<Setting>> {
+pub fn read_for(
+    folder: &Path,
+    profile: &Profile,
+    storage: Option<Storage>,
+) -> Result<Vec<Setting>> {
     let mut settings = read_folder(folder)?;
-    settings.retain(|setting| setting.is_for(profile));
+    settings.retain(|setting| setting.audience.has(profile, storage));
     Ok(settings)
-}
-
-fn overlap(one: &Setting, other: &Setting) -> bool {
-    one.profiles.is_empty()
-        || other.profiles.is_empty()
-        || one.profiles.iter().any(|profile| other.is_for(profile))
 }
 
 fn read(doc: Document) -> Result<Vec<Setting>, Problems> {
@@ -144,6 +79,8 @@ fn read(doc: Document) -> Result<Vec<Setting>, Problems> {
     settings.extend(root.tables("file").into_iter().map(file));
     settings.extend(root.tables("unit").into_iter().map(unit));
     settings.extend(root.tables("journald").into_iter().map(journald));
+    settings.extend(root.tables("mount").into_iter().map(mount));
+    settings.extend(root.tables("qdisc").into_iter().map(qdisc));
     settings.extend(root.table("zram").map(zram));
     root.finish();
     let settings = settings.into_iter().collect::<Option<Vec<_>>>();
@@ -152,22 +89,12 @@ fn read(doc: Document) -> Result<Vec<Setting>, Problems> {
 
 fn sysctl(mut table: Table<'_>) -> Option<Setting> {
     let key = table.required("key", sysctl_key);
-    let (wanted, reason) = (wanted(&mut table), reason(&mut table));
-    table.finish();
-    let key = key?;
-    let pattern = format!("/proc/sys/{}", key.replace('.', "/"));
-    let place = Wherever::Files {
-        pattern,
+    let place = key.as_ref().map(|key| Wherever::Files {
+        pattern: format!("/proc/sys/{}", key.replace('.', "/")),
         only_if: None,
         offered_in: None,
-    };
-    Some(Setting {
-        name: key,
-        place,
-        wanted: wanted?,
-        reason: reason?,
-        profiles: Vec::new(),
-    })
+    });
+    setting(table, key, place)
 }
 
 fn file(mut table: Table<'_>) -> Option<Setting> {
@@ -180,80 +107,100 @@ fn file(mut table: Table<'_>) -> Option<Setting> {
         condition.finish();
         file.zip(holds)
     });
-    let is_for_all = !table.has("profiles");
-    let profiles = table.list("profiles", Profile::parse);
-    let profiles = profiles.or(is_for_all.then(Vec::new));
-    let (wanted, reason) = (wanted(&mut table), reason(&mut table));
-    table.finish();
-    let only_if = match only_if {
-        Some(condition) => Some(condition?),
-        None => None,
+    let place = match only_if {
+        Some(None) => None,
+        whole => pattern.map(|pattern| Wherever::Files {
+            pattern,
+            only_if: whole.flatten(),
+            offered_in,
+        }),
     };
-    let place = Wherever::Files {
-        pattern: pattern?,
-        only_if,
-        offered_in,
-    };
-    Some(Setting {
-        name: name?,
-        place,
-        wanted: wanted?,
-        reason: reason?,
-        profiles: profiles?,
-    })
+    setting(table, name, place)
 }
 
 fn unit(mut table: Table<'_>) -> Option<Setting> {
     let unit = table.required("unit", parse::single_line);
     let property = table.required("property", word);
-    let (wanted, reason) = (wanted(&mut table), reason(&mut table));
-    table.finish();
-    let (unit, property) = (unit?, property?);
-    let name = format!("{unit} {property}");
-    Some(Setting {
-        name,
-        place: Wherever::Unit { unit, property },
-        wanted: wanted?,
-        reason: reason?,
-        profiles: Vec::new(),
-    })
+    let place = unit.zip(property);
+    let name = place
+        .as_ref()
+        .map(|(unit, property)| format!("{unit} {property}"));
+    let place = place.map(|(unit, property)| Wherever::Unit { unit, property });
+    setting(table, name, place)
 }
 
 fn journald(mut table: Table<'_>) -> Option<Setting> {
     let key = table.required("key", word);
-    let (wanted, reason) = (wanted(&mut table), reason(&mut table));
-    table.finish();
-    Some(Setting {
-        name: key?,
-        place: Wherever::Journald,
-        wanted: wanted?,
-        reason: reason?,
-        profiles: Vec::new(),
-    })
+    setting(table, key, Some(Wherever::Journald))
+}
+
+fn mount(mut table: Table<'_>) -> Option<Setting> {
+    let path = table.required("path", parse::single_line);
+    let option = table.required("option", word);
+    let place = path.zip(option);
+    let name = place
+        .as_ref()
+        .map(|(path, option)| format!("{path} {option}"));
+    let place = place.map(|(path, option)| Wherever::Mount { path, option });
+    setting(table, name, place)
+}
+
+fn qdisc(mut table: Table<'_>) -> Option<Setting> {
+    let name = table.required("name", parse::single_line);
+    let device = table.required("device", parse::single_line);
+    setting(table, name, device.map(|device| Wherever::Qdisc { device }))
 }
 
 fn zram(mut table: Table<'_>) -> Option<Setting> {
     let percent = table.required("size_percent", parse::integer::<u64>(1..=200));
     let priority = table.required("priority", parse::integer::<u16>(0..=32767));
-    let algorithms = table.list("algorithms", word);
+    let algorithms = table.list("algorithms", word).map(Wanted::FirstOf);
     if algorithms.is_none() {
         table.reject(
             "algorithms",
             "compression algorithms, best first, such as [\"zstd\", \"lz4\"]",
         );
     }
-    let reason = reason(&mut table);
+    let place = percent
+        .zip(priority)
+        .map(|(percent, priority)| Wherever::Zram { percent, priority });
+    whole(table, Some("zram swap".to_owned()), place, algorithms)
+}
+
+/// A setting of what has been read of its table and what all of them have; `None` when something is wrong.
+fn setting(mut table: Table<'_>, name: Option<String>, place: Option<Wherever>) -> Option<Setting> {
+    let wanted = wanted(&mut table);
+    whole(table, name, place, wanted)
+}
+
+fn whole(
+    mut table: Table<'_>,
+    name: Option<String>,
+    place: Option<Wherever>,
+    wanted: Option<Wanted>,
+) -> Option<Setting> {
+    let reason = table.required("reason", sentence);
+    let source = table.required("source", sentence);
+    let audience = audience(&mut table);
     table.finish();
-    let place = Wherever::Zram {
-        percent: percent?,
-        priority: priority?,
-    };
     Some(Setting {
-        name: "zram swap".to_owned(),
-        place,
-        wanted: Wanted::FirstOf(algorithms?),
+        name: name?,
+        place: place?,
+        wanted: wanted?,
         reason: reason?,
-        profiles: Vec::new(),
+        source: source?,
+        audience: audience?,
+    })
+}
+
+fn audience(table: &mut Table<'_>) -> Option<Audience> {
+    // A list that is there and wrong is no list for everybody.
+    let (any_profile, any_storage) = (!table.has("profiles"), !table.has("storage"));
+    let profiles = table.list("profiles", Profile::parse);
+    let storage = table.list("storage", Storage::parse);
+    Some(Audience {
+        profiles: profiles.or(any_profile.then(Vec::new))?,
+        storage: storage.or(any_storage.then(Vec::new))?,
     })
 }
 
@@ -267,22 +214,28 @@ fn wanted(table: &mut Table<'_>) -> Option<Wanted> {
     let first_of = table
         .list("first_of", parse::single_line)
         .map(Wanted::FirstOf);
-    let mut given = [value, at_least, first_of].into_iter().flatten();
+    let same_as = table
+        .optional("same_as", parse::single_line)
+        .map(Wanted::SameAs);
+    let mut given = [value, at_least, first_of, same_as].into_iter().flatten();
     let wanted = given.next();
     if wanted.is_none() || given.next().is_some() {
-        table.reject("value", "exactly one of value, at_least and first_of");
+        table.reject(
+            "value",
+            "exactly one of value, at_least, first_of and same_as",
+        );
         return None;
     }
     wanted
 }
 
-fn reason(table: &mut Table<'_>) -> Option<String> {
-    table.required("reason", |value| match value.as_str() {
+fn sentence(value: &settings_file::Value<'_>) -> Result<String, String> {
+    match value.as_str() {
         Some(text) if text.trim().len() >= 10 => {
             Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
         }
-        _ => Err("a sentence that says why".to_owned()),
-    })
+        _ => Err("a sentence, or the name of what explains it".to_owned()),
+    }
 }
 
 fn word(value: &settings_file::Value<'_>) -> Result<String, String> {

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::file::{Setting, Wherever};
 use super::plan::{Observed, State, Target, normal, selection};
-use super::{journald, zram};
+use super::setting::{Setting, Wanted, Wherever};
+use super::{journald, mounts, qdisc, zram};
 use crate::files::{Access, Files};
 use crate::system::System;
 
@@ -24,7 +24,13 @@ impl Machine<'_> {
                 pattern,
                 only_if,
                 offered_in,
-            } => self.observe_files(pattern, only_if.as_ref(), offered_in.as_deref()),
+            } => {
+                let listed = match &setting.wanted {
+                    Wanted::SameAs(file) => Some(file),
+                    _ => offered_in.as_ref(),
+                };
+                self.observe_files(pattern, only_if.as_ref(), listed.map(String::as_str))
+            }
             Wherever::Unit { unit, property } => {
                 let target = Target::Unit {
                     unit: unit.clone(),
@@ -33,6 +39,11 @@ impl Machine<'_> {
                 vec![self.observe_one(target)]
             }
             Wherever::Journald => vec![self.observe_one(Target::Journald(setting.name.clone()))],
+            Wherever::Mount { path, option } => vec![self.observe_one(Target::Mount {
+                path: path.clone(),
+                option: option.clone(),
+            })],
+            Wherever::Qdisc { device } => self.observe_devices(device),
             Wherever::Zram { percent, priority } => {
                 let size = zram::size(self.files, *percent);
                 let target = Target::Zram {
@@ -84,6 +95,21 @@ impl Machine<'_> {
             .collect()
     }
 
+    fn observe_devices(&self, pattern: &str) -> Vec<Observed> {
+        let folders = self.files.matching(&format!("/sys/class/net/{pattern}"));
+        let devices = folders.iter().filter_map(|path| path.rsplit('/').next());
+        let observed: Vec<Observed> = devices
+            .map(|device| self.observe_one(Target::Qdisc(device.to_owned())))
+            .collect();
+        if !observed.is_empty() {
+            return observed;
+        }
+        vec![Observed {
+            target: Target::Qdisc(pattern.to_owned()),
+            state: State::Absent(format!("no network device {pattern}")),
+        }]
+    }
+
     fn beside(&self, path: &str, file: &str) -> Option<String> {
         let (folder, _) = path.rsplit_once('/')?;
         self.files.read(format!("{folder}/{file}")).ok()?
@@ -125,6 +151,8 @@ impl Machine<'_> {
                     .remove(key)
                     .unwrap_or_else(|| "unset".to_owned())
             }
+            Target::Mount { path, option } => return mounts::read(self.files, path, option),
+            Target::Qdisc(device) => return qdisc::read(self.system, device),
             Target::Zram { .. } => return Ok(zram::read(self.files)),
         };
         Ok(match selection(&value) {
@@ -148,6 +176,8 @@ impl Machine<'_> {
             Target::File(path) => self.files.write_setting(path, value),
             Target::Unit { unit, property } => self.write_unit(unit, property, value),
             Target::Journald(key) => journald::write(self.files, key, value),
+            Target::Mount { path, .. } => bail!("{path} is mounted by the initrd"),
+            Target::Qdisc(device) => qdisc::write(self.system, device, value),
             Target::Zram { size, priority } => {
                 let algorithm = value.split(',').next().unwrap_or_default();
                 zram::set_up(self.files, self.system, algorithm, *size, *priority)

@@ -1,6 +1,6 @@
 //! Decides what to do about each setting, from what is wanted and what is there. No I/O.
 
-use super::file::{Setting, Wanted};
+use super::setting::{Setting, Wanted};
 
 /// One place where a setting is set, and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum Target {
     },
     /// A key of journald.conf.
     Journald(String),
+    /// An option of a mounted file system.
+    Mount {
+        /// Where it is mounted.
+        path: String,
+        /// Such as `commit`.
+        option: String,
+    },
+    /// The queue discipline of a network device.
+    Qdisc(String),
     /// The device /dev/zram0 as swap.
     Zram {
         /// Size of the swap space in bytes.
@@ -41,6 +50,8 @@ impl Target {
             Self::File(path) => path.clone(),
             Self::Unit { unit, property } => format!("{unit} {property}"),
             Self::Journald(_) => "journald.conf".to_owned(),
+            Self::Mount { path, option } => format!("{path} {option}"),
+            Self::Qdisc(device) => device.clone(),
             Self::Zram { .. } => "/dev/zram0".to_owned(),
         }
     }
@@ -77,6 +88,8 @@ pub struct Step {
     pub change: Change,
     /// Why the setting is wanted.
     pub reason: String,
+    /// Where it is explained.
+    pub source: String,
 }
 
 /// What is to be done in one place.
@@ -114,6 +127,7 @@ fn step(setting: &Setting, observed: &Observed) -> Step {
         before,
         change,
         reason: setting.reason.clone(),
+        source: setting.source.clone(),
     }
 }
 
@@ -125,6 +139,10 @@ fn decide(wanted: &Wanted, target: &Target, value: &str, offered: Option<&[Strin
             _ => vec![least.to_string()],
         },
         Wanted::FirstOf(choices) => choices.clone(),
+        Wanted::SameAs(file) => match offered {
+            Some(offered) => offered.to_vec(),
+            None => return Change::NotAvailable(format!("no {file} beside it")),
+        },
     };
     let choice = choices
         .iter()
@@ -141,6 +159,8 @@ fn decide(wanted: &Wanted, target: &Target, value: &str, offered: Option<&[Strin
     };
     if normal(&written) == normal(value) {
         Change::None
+    } else if let Target::Mount { .. } = target {
+        Change::NotAvailable(format!("the initrd of this slot gave it {value}"))
     } else {
         Change::Write(written)
     }
@@ -151,6 +171,7 @@ fn describe(wanted: &Wanted, target: &Target) -> String {
         Wanted::Exactly(text) => text.clone(),
         Wanted::AtLeast(least) => format!("at least {least}"),
         Wanted::FirstOf(choices) => choices.join(" or "),
+        Wanted::SameAs(file) => format!("as {file}"),
     };
     match target {
         Target::Zram { size, priority } => super::zram::describe(&text, *size, *priority),

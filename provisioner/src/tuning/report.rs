@@ -21,6 +21,8 @@ pub struct Row {
     pub note: String,
     /// Why the setting is wanted.
     pub reason: String,
+    /// Where the thing itself is explained.
+    pub source: String,
 }
 
 /// What came of a setting.

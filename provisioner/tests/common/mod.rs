@@ -69,6 +69,8 @@ pub struct FakeSystem {
     pub imd_works: Cell<bool>,
     /// Links of invitations in imd's database.
     pub invitations: RefCell<Vec<String>>,
+    /// What commands print.
+    pub answers: RefCell<BTreeMap<String, String>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
 }
@@ -86,8 +88,20 @@ impl FakeSystem {
             accounts: RefCell::default(),
             imd_works: Cell::new(true),
             invitations: RefCell::default(),
+            answers: RefCell::default(),
             failing: RefCell::default(),
         }
+    }
+
+    /// What a command prints from now on.
+    pub fn answer(&self, command: &str, output: &str) {
+        let mut answers = self.answers.borrow_mut();
+        answers.insert(command.to_owned(), output.to_owned());
+    }
+
+    /// Whether a command was run.
+    pub fn ran(&self, command: &str) -> bool {
+        self.commands.borrow().iter().any(|ran| ran == command)
     }
 
     pub fn with_unit(self, unit: &str, property: &str, value: &str) -> Self {
@@ -163,7 +177,8 @@ impl System for FakeSystem {
             }
             _ => {}
         }
-        Ok((0, String::new()))
+        let answer = self.answers.borrow().get(&command.join(" ")).cloned();
+        Ok((0, answer.unwrap_or_default()))
     }
 
     fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {
