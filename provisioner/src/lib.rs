@@ -4,10 +4,14 @@
 //! - `model`: values that a person chooses, each checked; `settings`: the settings, what follows from them, and how they are
 //!   applied or left as they were.
 //! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
+//! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
+//! - `announce`: the box's second name on the network.
 //! - `files` and `system`: the only ways to read and change the machine; tests bring their own root and system.
 //!
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
 
+pub mod agent;
+pub mod announce;
 pub mod files;
 pub mod firstboot;
 pub mod imd_config;
@@ -16,3 +20,4 @@ pub mod model;
 pub mod settings;
 pub mod system;
 pub mod tuning;
+pub mod web;

@@ -3,11 +3,15 @@
 #[path = "settings_command.rs"]
 mod settings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use provisioner::agent::WEB_USER;
+use provisioner::agent::serve::{self, Bench, Callers};
+use provisioner::announce;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
@@ -16,6 +20,7 @@ use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
 use provisioner::tuning::report::Report;
 use provisioner::tuning::{self, apply};
+use provisioner::web;
 
 /// Sets up and looks after a Perch box.
 #[derive(Parser)]
@@ -39,6 +44,32 @@ enum Action {
     /// Show and change the box's settings.
     #[command(subcommand)]
     Settings(settings::Action),
+    /// Announce the box's second name on the network (run by perch-announce.service).
+    Announce,
+    /// Carry out the commands of the pages (run by perch-agent.service).
+    Agent {
+        /// Where to listen.
+        #[arg(long, default_value = provisioner::agent::SOCKET)]
+        socket: PathBuf,
+        /// The group that may connect. Absent: root and this user alone.
+        #[arg(long)]
+        group: Option<String>,
+    },
+    /// Serve the pages, behind nginx (run by perch-web.service).
+    Web {
+        /// Where nginx connects to.
+        #[arg(long, default_value = "/run/perch-web/web.sock")]
+        socket: PathBuf,
+        /// Where the agent listens.
+        #[arg(long, default_value = provisioner::agent::SOCKET)]
+        agent: PathBuf,
+        /// Where imd's admin API listens.
+        #[arg(long, default_value = "/run/imd/admin.sock")]
+        imd: PathBuf,
+        /// The folder of its database.
+        #[arg(long, default_value = "/var/lib/perch-web")]
+        state: PathBuf,
+    },
 }
 
 /// The outcome of the last apply since the boot, for programs.
@@ -57,6 +88,20 @@ fn main() -> ExitCode {
         Action::Plan => plan(&files, system),
         Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
         Action::Settings(action) => settings::run(action, &files, system),
+        Action::Announce => announce::run(&files).map(|()| true),
+        Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
+        Action::Web {
+            socket,
+            agent,
+            imd,
+            state,
+        } => web::run(&web::Options {
+            socket,
+            agent,
+            imd,
+            state,
+        })
+        .map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -66,6 +111,30 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Each command has its own view of the machine below the root.
+struct Machines(PathBuf);
+
+impl Bench for Machines {
+    fn files(&self) -> Files {
+        Files::new(&self.0)
+    }
+
+    fn system(&self) -> Box<dyn System> {
+        if self.files().is_running_system() {
+            Box::new(Linux)
+        } else {
+            Box::new(NotRunning)
+        }
+    }
+}
+
+fn agent(root: &Path, socket: &Path, group: Option<&str>) -> Result<bool> {
+    let callers = Callers::with_user(WEB_USER)?;
+    let listener = serve::bind(socket, group)?;
+    serve::serve(&listener, Arc::new(Machines(root.to_owned())), callers)?;
+    Ok(true)
 }
 
 fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {

@@ -1,11 +1,12 @@
-//! The web chat (Converse.js as `ci/web-chat` gets it) in Chromium, against an `imd` on this computer. Screenshots are kept
-//! in the test's logs.
+//! The web chat (Converse.js as `ci/web-chat` gets it) and the box's own pages in Chromium, against programs on this computer.
+//! Screenshots are kept in the test's logs.
 
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use perch_tests::command::output_of;
+use perch_tests::host_box::HostBox;
 use perch_tests::host_imd::{DOMAIN, HostImd};
 use perch_tests::lab::{Lab, repository};
 use perch_tests::node::Project;
@@ -33,6 +34,24 @@ fn two_people_chat_in_their_browsers() -> Result<()> {
     });
     project.run(&lab, "chat.mjs", &settings, |_| {})?;
     drop(imd);
+    lab.passed();
+    Ok(())
+}
+
+/// From a box that nobody has claimed to one that is run from its pages: every page at two widths, in both languages, looked
+/// at by axe-core.
+#[test]
+#[ignore = "run `ci/test --only browser`"]
+fn a_box_is_set_up_and_run_from_its_pages() -> Result<()> {
+    let lab = Lab::new("browser", "pages")?;
+    let project = Project::install("browser")?;
+    let chat = repository().join("target/web-chat");
+    output_of(Command::new(repository().join("ci/web-chat")).arg(&chat))?;
+    let host = HostBox::start(&lab, &chat)?;
+    let screens = lab.logs.join("screens");
+    fs::create_dir_all(&screens).context("make a folder for screenshots")?;
+    project.run(&lab, "pages.mjs", &host.settings(&screens), |_| {})?;
+    drop(host);
     lab.passed();
     Ok(())
 }

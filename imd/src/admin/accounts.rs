@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{Administrator, Fault, Refusal, groups, membership, people};
 use crate::feature::time;
 use crate::route::limited;
+use crate::sasl;
 
 /// The longest display name, in bytes.
 const DISPLAY_BYTES: usize = 256;
@@ -88,6 +89,14 @@ pub struct PersonChange {
     )]
     #[schema(value_type = Option<String>)]
     pub display_name: Option<Option<String>>,
+}
+
+/// A password to check.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The password.
+    pub password: String,
 }
 
 /// Tells a field that is `null` from one that is absent.
@@ -178,6 +187,47 @@ impl Administrator {
         })
     }
 
+    /// The same of people whose username or display name has `search` in it, whatever the case; `total` counts those.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_people(
+        &self,
+        search: &str,
+        after: Option<&str>,
+        max: u32,
+    ) -> Result<PeopleView, Refusal> {
+        let search = search.to_lowercase();
+        let max = max.clamp(1, MOST) as usize;
+        let (mut found, mut total, mut more) = (Vec::new(), 0, false);
+        for account in people::everybody(&self.server).await? {
+            let display = self.server.store.display_name(&account.username).await?;
+            let fits = account.username.contains(&search)
+                || display.is_some_and(|name| name.to_lowercase().contains(&search));
+            if !fits {
+                continue;
+            }
+            total += 1;
+            if after.is_some_and(|after| account.username.as_str() <= after) {
+                continue;
+            }
+            if found.len() < max {
+                found.push(self.show(account).await?);
+            } else {
+                more = true;
+            }
+        }
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|last| last.username.clone());
+        Ok(PeopleView {
+            people: found,
+            total,
+            next,
+        })
+    }
+
     /// A person.
     ///
     /// # Errors
@@ -185,6 +235,26 @@ impl Administrator {
     pub async fn person(&self, name: &str) -> Result<PersonView, Refusal> {
         let account = self.account(name).await?;
         self.show(account).await
+    }
+
+    /// The person, if the password is theirs and they may log in. Takes as long for a name that nobody has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn check_login(
+        &self,
+        name: &str,
+        login: Login,
+    ) -> Result<Option<PersonView>, Refusal> {
+        let user = people::username(name).unwrap_or_default();
+        let store = &self.server.store;
+        let credentials = store.credentials(&user).await?;
+        let check = move || sasl::verify_plain(&login.password, credentials.as_ref());
+        let is_theirs = tokio::task::spawn_blocking(check).await.unwrap_or(false);
+        match store.account(&user).await? {
+            Some(account) if is_theirs && account.enabled => self.show(account).await.map(Some),
+            _ => Ok(None),
+        }
     }
 
     pub(super) async fn account(&self, name: &str) -> Result<Account, Refusal> {

@@ -102,7 +102,7 @@ fn constraints(domain: &str) -> NameConstraints {
 /// # Errors
 /// It cannot be made or written.
 pub fn server(files: &Files, system: &dyn System, state: &BoxState) -> Result<(bool, String)> {
-    let names = names(state);
+    let names = names(files, state);
     let now = system.now();
     if is_good_server(files, &names, now) {
         return Ok((false, names.join(", ")));
@@ -145,10 +145,11 @@ pub fn server(files: &Files, system: &dyn System, state: &BoxState) -> Result<(b
 }
 
 /// The names that clients know the box by.
-fn names(state: &BoxState) -> Vec<String> {
+fn names(files: &Files, state: &BoxState) -> Vec<String> {
     let mut names = vec![
         state.domain().as_str().to_owned(),
         format!("{}.local", state.host_name()),
+        format!("{}.local", identity::second_name(files)),
     ];
     names.dedup();
     names

@@ -83,6 +83,16 @@ pub fn machine_id(boot: &mut FirstBoot<'_>) -> Result<String> {
     Ok("made".to_owned())
 }
 
+/// The box's second name on the network, without `.local`: no other box has it, and it outlives every change of the first.
+pub fn second_name(files: &Files) -> String {
+    use ring::digest::{SHA256, digest};
+    let id = files.read(MACHINE_ID).ok().flatten().unwrap_or_default();
+    // The machine ID itself is not to be shown to others (machine-id(5)).
+    let digest = digest(&SHA256, format!("perch name {id}").as_bytes());
+    let digits = crate::model::secret::hex(digest.as_ref());
+    format!("perch-{}", digits.get(..4).unwrap_or_default())
+}
+
 /// Thirty-two hexadecimal digits, not all zero (machine-id(5)).
 fn is_machine_id(text: &str) -> bool {
     text.len() == 32

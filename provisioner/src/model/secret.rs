@@ -97,14 +97,17 @@ impl SetupCode {
     pub fn parse(value: &Value<'_>) -> Result<Option<Self>, String> {
         match value.as_str() {
             Some("") => Ok(None),
-            Some(text)
-                if (6..=64).contains(&text.chars().count())
-                    && !text.chars().any(char::is_control) =>
-            {
-                Ok(Some(Self(text.to_owned())))
-            }
-            _ => Err("a code of 6 to 64 characters".to_owned()),
+            text => match text.and_then(Self::new) {
+                Some(code) => Ok(Some(code)),
+                None => Err("a code of 6 to 64 characters".to_owned()),
+            },
         }
+    }
+
+    /// A code that somebody typed. Absent: no code looks like that.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (6..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
     }
 }
 

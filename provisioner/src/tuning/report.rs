@@ -1,9 +1,9 @@
 //! The outcome of a run: one table for people, one JSON document for programs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What came of one setting in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The setting's name.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Row {
 }
 
 /// What came of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Written and read back as wanted.
@@ -54,7 +54,7 @@ impl Outcome {
 }
 
 /// The outcome of a whole run.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Whether nothing failed.
     pub ok: bool,

@@ -68,6 +68,7 @@ fn parts() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(people::list, people::create))
         .routes(routes!(people::import))
+        .routes(routes!(people::login))
         .routes(routes!(people::show, people::change, people::remove))
         .routes(routes!(groups::list, groups::create))
         .routes(routes!(groups::show, groups::rename, groups::delete))

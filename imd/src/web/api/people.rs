@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::input::{Body, Path, Query, Text};
 use super::problem::Problem;
 use crate::admin::Administrator;
-use crate::admin::accounts::{NewPerson, PeopleView, PersonChange, PersonView, RemovedView};
+use crate::admin::accounts::{Login, NewPerson, PeopleView, PersonChange, PersonView, RemovedView};
 use crate::admin::import::Imported;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -22,6 +22,8 @@ pub struct Page {
     after: Option<String>,
     /// How many at the most, 1 to 1000; absent: 100.
     max: Option<u32>,
+    /// Only people whose username or display name has this in it, whatever the case.
+    search: Option<String>,
 }
 
 /// List people in the order of their usernames.
@@ -29,7 +31,11 @@ pub struct Page {
     responses((status = 200, body = PeopleView), (status = "default", body = Problem)))]
 pub(super) async fn list(admin: Administrator, Query(page): Query<Page>) -> Answer<PeopleView> {
     let max = page.max.unwrap_or(100);
-    Ok(Json(admin.people(page.after.as_deref(), max).await?))
+    let after = page.after.as_deref().filter(|after| !after.is_empty());
+    match page.search.as_deref().map(str::trim) {
+        None | Some("") => Ok(Json(admin.people(after, max).await?)),
+        Some(search) => Ok(Json(admin.find_people(search, after, max).await?)),
+    }
 }
 
 /// Create a person.
@@ -67,6 +73,27 @@ pub(super) async fn change(
     responses((status = 200, body = RemovedView), (status = "default", body = Problem)))]
 pub(super) async fn remove(admin: Administrator, Path(name): Path<String>) -> Answer<RemovedView> {
     Ok(Json(admin.remove_person(&name).await?))
+}
+
+/// Say whether a password is a person's own: for a page on the same computer that lets administrators in. Attempts are
+/// not slowed down here.
+#[utoipa::path(post, path = "/people/{username}/login", tag = "people", params(("username", description = "The name before @.")),
+    request_body = Login,
+    responses((status = 200, body = PersonView),
+        (status = 403, body = Problem, description = "Not the password, or nobody who may log in."),
+        (status = "default", body = Problem)))]
+pub(super) async fn login(
+    admin: Administrator,
+    Path(name): Path<String>,
+    Body(login): Body<Login>,
+) -> Answer<PersonView> {
+    match admin.check_login(&name, login).await? {
+        Some(person) => Ok(Json(person)),
+        None => {
+            let detail = "not the password, or nobody who may log in";
+            Err(Problem::new(StatusCode::FORBIDDEN, detail))
+        }
+    }
 }
 
 /// Create people and groups from a CSV file: all rows or, with every bad row named, none.

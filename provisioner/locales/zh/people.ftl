@@ -1,0 +1,126 @@
+# 成员、群组、邀请和聊天室
+nav-people = 成员
+nav-groups = 群组
+nav-invitations = 邀请
+nav-rooms = 聊天室
+search = 搜索
+add = 添加
+save = 保存
+remove = 移除
+delete = 删除
+revoke = 收回
+copy = 复制链接
+print = 打印
+role = 角色
+role-admin = 管理员
+role-member = 成员
+role-limited = 受限
+role-help = 受限：只能与同组的人交谈，只能进本组的聊天室。适合孩子、客人、学生。
+display-name = 显示名称
+group = 群组
+group-none = 无
+confirm-by-name = 请输入“{ $name }”以确认
+done-saved = 已保存。
+done-added = 已添加。
+done-deleted = 已删除。
+done-frozen = 已冻结：这个账号无法登录，数据保留。
+done-thawed = 账号恢复使用。
+done-closed = 设备已退出登录。
+done-undone = 已撤销。
+done-confirmed = 网络已确认，将保持不变。
+
+people-add = 添加成员
+people-add-lead = 发邀请更简单：大家自己选用户名和密码。这里由您替别人创建账号。
+people-import = 从表格导入
+people-export = 导出为表格
+people-search = 名字或其中一部分
+people-none = 没有找到任何人。
+people-more = 更多成员
+password-optional = 密码（可以留空）
+password-optional-help = 留空的话，之后生成一个设置新密码的链接，由本人选择。
+people-import-lead = 每行一个人。第一行是列名，只有“username”必填。要么全部添加，要么一个也不添加并指出每个错误。
+people-import-example =
+    username,display_name,groups,role
+    ann,安安,一年级甲班;合唱团,member
+    tom,,一年级甲班,limited
+people-import-file = 文件
+people-import-table = 表格
+people-import-fault = 没有添加任何人：
+people-imported = 已添加 { $n } 人。
+person-frozen = 已冻结
+person-online = 在线
+person-since = 始于 { $date }
+person-about = 资料
+person-own = 这是您自己的账号：角色、冻结和删除由另一位管理员决定。
+person-devices = 设备
+person-no-devices = 目前没有应用登录。
+person-password-why = 生成链接和二维码，由本人选择新密码。别人看不到。
+person-password-link = 设置新密码的链接
+person-password-made = 请交给 { $name }。两天内可用一次。
+person-freeze = 冻结
+person-freeze-why = 冻结的账号无法登录，消息和联系人保留。
+person-thaw = 解除冻结
+person-delete-why = 账号及其联系人、待收消息和文件将永久删除。别人那里的消息仍归他们所有。
+person-delete-unconfirmed = 没有删除：您输入的名字不一样。
+
+groups-lead = 同组的人在应用里能互相找到，并有一个共同的聊天室。
+groups-none = 还没有群组：班级、团队、家庭都可以。
+group-new = 新群组的名称
+group-name = 名称
+group-members = { $n } 人
+group-room = 它的聊天室是 { $room }。
+group-add = 添加成员：用户名之间用空格或逗号隔开
+group-rename = 改名
+group-delete-why = 群组及其聊天室将被删除，成员保留。
+
+invitation = 邀请
+invitations-none = 目前没有可用的邀请。
+invitation-account = 邀请
+invitation-reset = { $name } 的新密码
+invitation-uses = 还可用 { $n } 次
+invitation-unlimited = 人数不限
+invitation-until = 有效期至 { $time }
+invitation-new = 邀请
+invitation-how-many = 供多少人使用？
+invitation-days = 有效多少天？
+invitation-note = 给自己的备注
+invitation-make = 生成邀请
+invitation-how = 打开链接或用相机扫二维码即可。页面会帮大家找到应用，或直接进入网页聊天。
+sheet-new = 给班级的邀请单
+sheet-lead = 一张纸上有许多二维码，可以剪开，每人一个。
+sheet-title = 标题
+sheet-how-many = 多少个二维码？
+sheet-make = 生成邀请单
+sheet-number = 一张邀请单有 1 到 100 个二维码。
+sheet-of = 邀请单“{ $title }”
+sheet-print = 请打印本页并剪开。已经用过的不再显示。
+sheet-how = 用相机扫这里
+
+rooms-none = 还没有聊天室。
+room-new = 新聊天室
+room-title = 标题
+room-name = 地址中的短名称
+room-about = 简介
+room-make = 创建聊天室
+room-hidden = 不在列表中
+room-public = 列入公开的聊天室列表
+room-members-only = 只限成员
+room-moderated = 新来的人只能看，得到允许才能发言
+room-archive = 保存消息，供大家查阅
+room-occupants = { $n ->
+    [0] 没有人
+   *[other] { $n } 人
+  }
+room-parts = 谁有什么身份
+room-who = 用户名或地址
+room-part = 身份
+part-owner = 所有者
+part-admin = 主持人
+part-member = 成员
+part-outcast = 已禁止
+room-keep = 消息保存多久
+room-keep-how-long = 在这个聊天室
+room-as-all = 与其他相同：{ $time }
+room-days = { $n } 天
+room-for-ever = 永久
+room-delete-why = 所有人离开，消息永久删除。

@@ -1,0 +1,163 @@
+//! Each command, carried out.
+
+use anyhow::Context;
+
+use super::audit::{self, Entry};
+use super::command::{Actor, Answer, Changed, Command, Refusal, Reply, Request, SettingsView, Why};
+use super::{claim, clock, status, unlock};
+use crate::firstboot::certificates::AUTHORITY;
+use crate::firstboot::state::BoxState;
+use crate::model::AccountName;
+use crate::settings::apply::Machine;
+use crate::settings::change::{self, Done, request_of_pairs, request_of_undo};
+use crate::settings::keys::KEYS;
+use crate::settings::secrets::Secrets;
+use crate::settings::trial::Trial;
+
+/// The outcome of the last apply since the boot.
+const TUNING: &str = "/run/perch/apply.json";
+/// Claims are decided one after the other.
+const LOCK: &str = "/run/perch-agent/claim.lock";
+/// The longest list of the log.
+const MOST_ENTRIES: usize = 1000;
+
+/// Carries a command out and writes it into the log, whatever came of it.
+pub fn carry_out(machine: Machine<'_>, request: &Request) -> Reply {
+    let Request { actor, command } = request;
+    let reply = answer(machine, actor, command);
+    if let Some(action) = command.logged_as() {
+        let entry = Entry {
+            at: String::new(),
+            who: actor.shown(),
+            action: action.to_owned(),
+            subject: command.subject(),
+            error: reply.as_ref().err().map(|refusal| refusal.text.clone()),
+        };
+        if let Err(error) = audit::add(machine.files, machine.system.now(), entry) {
+            // A full disk must not keep the owner from mending it.
+            eprintln!("<3>the log of administration: {error:#}");
+        }
+    }
+    reply
+}
+
+fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
+    let Machine { files, system } = machine;
+    match command {
+        Command::Status => Ok(Answer::Status(Box::new(status::look(files, system)?))),
+        Command::Authority => {
+            let text = files.read(AUTHORITY)?;
+            Ok(Answer::Authority(
+                text.context("there is no authority yet")?,
+            ))
+        }
+        Command::Claim { code } => {
+            let _lock = files.lock(LOCK)?;
+            let wanted = Secrets::load(files)?.setup_code;
+            claim::begin(files, system.now(), &wanted, actor.address, code.as_deref())?;
+            Ok(Answer::Done)
+        }
+        Command::FinishClaim => {
+            let _lock = files.lock(LOCK)?;
+            let name = actor.name.as_ref().map(AccountName::as_str);
+            let name = name.context("nobody has signed in")?;
+            claim::finish(files, system.now(), name, actor.address)?;
+            Ok(Answer::Done)
+        }
+        Command::FinishSetup => claim::set_up(files).map(|()| Answer::Done),
+        Command::SetClock { unix } => clock::set(system, *unix).map(|()| Answer::Done),
+        Command::ChangeSettings { pairs, dry_run } => {
+            change_settings(machine, actor, pairs, *dry_run)
+        }
+        Command::UndoSettings { number } => {
+            let request = request_of_undo(machine, Some(*number)).map_err(invalid)?;
+            let done = change::change(machine, &request, &actor.shown())?;
+            Ok(Answer::Changed(changed(done)))
+        }
+        Command::ConfirmNetwork => {
+            change::confirm(machine)?;
+            Ok(Answer::Done)
+        }
+        Command::Settings => Ok(Answer::Settings(Box::new(settings(machine)?))),
+        Command::TakeUnlock => Ok(Answer::Unlock(unlock::take(files)?)),
+        Command::Record {
+            action,
+            subject,
+            error,
+        } => {
+            let entry = Entry {
+                at: String::new(),
+                who: actor.shown(),
+                action: action.clone(),
+                subject: subject.clone(),
+                error: error.clone(),
+            };
+            audit::add(files, system.now(), entry)?;
+            Ok(Answer::Done)
+        }
+        Command::Audit { most } => Ok(Answer::Audit(audit::last(
+            files,
+            (*most).min(MOST_ENTRIES),
+        )?)),
+        Command::Restart => run(machine, &["systemctl", "--no-block", "reboot"]),
+        Command::ShutDown => run(machine, &["systemctl", "--no-block", "poweroff"]),
+    }
+}
+
+fn run(machine: Machine<'_>, command: &[&str]) -> Reply {
+    machine.system.run(command, None)?;
+    Ok(Answer::Done)
+}
+
+fn invalid(error: anyhow::Error) -> Refusal {
+    Refusal::new(Why::Invalid, format!("{error:#}"))
+}
+
+fn change_settings(
+    machine: Machine<'_>,
+    actor: &Actor,
+    pairs: &[(String, String)],
+    dry_run: bool,
+) -> Reply {
+    let request = request_of_pairs(machine, pairs).map_err(invalid)?;
+    if !dry_run {
+        let done = change::change(machine, &request, &actor.shown())?;
+        return Ok(Answer::Changed(changed(done)));
+    }
+    let plan = change::preview(machine, &request)?;
+    Ok(Answer::Changed(Changed {
+        on_trial: plan
+            .changes
+            .iter()
+            .any(|change| change.key.starts_with("network.")),
+        steps: plan.lines(),
+        changes: plan.changes,
+        number: None,
+        warning: None,
+    }))
+}
+
+fn changed(done: Done) -> Changed {
+    Changed {
+        steps: done.plan.lines(),
+        changes: done.plan.changes,
+        number: done.number,
+        on_trial: done.on_trial,
+        warning: done.warning,
+    }
+}
+
+fn settings(machine: Machine<'_>) -> anyhow::Result<SettingsView> {
+    let state = BoxState::load(machine.files)?;
+    let tuning = machine.files.read(TUNING)?;
+    Ok(SettingsView {
+        values: KEYS
+            .iter()
+            .map(|key| (key.name.to_owned(), (key.show)(&state.settings)))
+            .collect(),
+        on_trial: state.trial != Trial::Settled,
+        history: state.history,
+        // Written at each start by the same version.
+        tuning: tuning.and_then(|text| serde_json::from_str(&text).ok()),
+    })
+}

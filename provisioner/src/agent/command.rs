@@ -1,0 +1,268 @@
+//! What can be asked of the agent, and what it answers.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::Entry;
+use super::status::BoxStatus;
+use crate::model::AccountName;
+use crate::settings::keys::Change;
+
+/// Who is behind a command, as the web process knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// The account. Absent: nobody has signed in.
+    pub name: Option<AccountName>,
+    /// Where the request came from. Absent: not over the network.
+    pub address: Option<IpAddr>,
+}
+
+impl Actor {
+    /// For the log, and for the history of the settings.
+    pub fn shown(&self) -> String {
+        let name = self.name.as_ref().map_or("nobody", AccountName::as_str);
+        match self.address {
+            Some(address) => format!("{name} ({address})"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// One line to the agent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Who asks.
+    pub actor: Actor,
+    /// For what.
+    pub command: Command,
+}
+
+/// Everything that the agent does for the web process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// What is known of the box. Changes nothing and is not logged, as all that only look.
+    Status,
+    /// The certificate of the box's authority. Public.
+    Authority,
+    /// Make the one at the actor's address the box's owner-to-be.
+    Claim {
+        /// The code of `perch.toml`. Absent: none was typed.
+        code: Option<String>,
+    },
+    /// The owner has an account now: nobody else can claim the box.
+    FinishClaim,
+    /// The wizard has been gone through.
+    FinishSetup,
+    /// Set the clock, forward only.
+    SetClock {
+        /// Seconds since 1970 (UTC).
+        unix: i64,
+    },
+    /// Change settings, or say what would change.
+    ChangeSettings {
+        /// Keys and values, as `provisioner settings set` takes them; an empty value brings the default back.
+        pairs: Vec<(String, String)>,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Take a change of the settings back.
+    UndoSettings {
+        /// Its number in the history.
+        number: u32,
+    },
+    /// The box can be reached over the network that is on trial.
+    ConfirmNetwork,
+    /// The settings, their history, and the tuning values wanted and found.
+    Settings,
+    /// Whether the owner has asked on the card for sign-in without delay; the request is taken away.
+    TakeUnlock,
+    /// Write down what the web process has done itself.
+    Record {
+        /// What, such as `person.add`.
+        action: String,
+        /// To whom or what.
+        subject: String,
+        /// What came of it. Absent: it worked.
+        error: Option<String>,
+    },
+    /// The last entries of the log.
+    Audit {
+        /// At most so many.
+        most: usize,
+    },
+    /// Restart the box.
+    Restart,
+    /// Shut the box down.
+    ShutDown,
+}
+
+/// What the agent says to a command that it has carried out.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done, and there is nothing to say.
+    Done,
+    /// To `Status`.
+    Status(Box<BoxStatus>),
+    /// To `Authority`: PEM.
+    Authority(String),
+    /// To `ChangeSettings` and `UndoSettings`.
+    Changed(Changed),
+    /// To `Settings`.
+    Settings(Box<SettingsView>),
+    /// To `TakeUnlock`: whether there was such a request.
+    Unlock(bool),
+    /// To `Audit`, newest first.
+    Audit(Vec<Entry>),
+}
+
+/// What a change of settings does, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Each setting that differs.
+    pub changes: Vec<Change>,
+    /// Everything that is done for it, for people.
+    pub steps: Vec<String>,
+    /// Its number in the history. Absent: nothing was changed.
+    pub number: Option<u32>,
+    /// Whether it goes back unless it is confirmed.
+    pub on_trial: bool,
+    /// What did not work, and does not keep the change from counting.
+    pub warning: Option<String>,
+}
+
+/// The settings as they are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettingsView {
+    /// Each key with its value as TOML. `None`: not chosen.
+    pub values: Vec<(String, Option<String>)>,
+    /// The last changes, oldest first.
+    pub history: Vec<crate::settings::history::Entry>,
+    /// Whether a change of the network waits for its confirmation.
+    pub on_trial: bool,
+    /// What the last start wrote and read back. Absent: no report was written.
+    pub tuning: Option<crate::tuning::report::Report>,
+}
+
+/// Why a command was not carried out, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// Somebody else has claimed the box.
+    Taken,
+    /// The address is not one of the local network.
+    NotLocal,
+    /// The hour after the start is over.
+    TooLate,
+    /// `perch.toml` has a code, and this is not it, or none was given.
+    Code,
+    /// The code was tried too often; it can be tried again in a while.
+    Wait,
+    /// The clock goes forward only.
+    Backward,
+    /// A value is not accepted; the text says which and why.
+    Invalid,
+    /// It was tried and did not work; the text says why.
+    Failed,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// For programs.
+    pub why: Why,
+    /// For people who look into it.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Refuses.
+    pub fn new(why: Why, text: impl Into<String>) -> Self {
+        Self {
+            why,
+            text: text.into(),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Why::Failed, format!("{error:#}"))
+    }
+}
+
+/// One line from the agent.
+pub type Reply = Result<Answer, Refusal>;
+
+impl Command {
+    /// Its name in the log. `None`: it only looks.
+    pub fn logged_as(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Status
+            | Self::Authority
+            | Self::Settings
+            | Self::Audit { .. }
+            | Self::Record { .. } => return None,
+            Self::ChangeSettings { dry_run: true, .. } => return None,
+            Self::TakeUnlock => return None,
+            Self::Claim { .. } => "box.claim",
+            Self::FinishClaim => "box.claimed",
+            Self::FinishSetup => "box.set-up",
+            Self::SetClock { .. } => "clock.set",
+            Self::ChangeSettings { .. } => "settings.change",
+            Self::UndoSettings { .. } => "settings.undo",
+            Self::ConfirmNetwork => "network.confirm",
+            Self::Restart => "box.restart",
+            Self::ShutDown => "box.shut-down",
+        })
+    }
+
+    /// What it is about, for the log, without secrets.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::SetClock { unix } => unix.to_string(),
+            Self::ChangeSettings { pairs, .. } => {
+                let keys: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+                keys.join(", ")
+            }
+            Self::UndoSettings { number } => number.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_command_is_refused() {
+        for line in [
+            r#"{"actor":{"name":null,"address":null},"command":{"run":"sh"}}"#,
+            r#"{"actor":{"name":null,"address":null},"command":"status","more":1}"#,
+            r#"{"actor":{"name":"../root","address":null},"command":"status"}"#,
+            r#"{"actor":{"name":null,"address":null},"command":{"set-clock":{"unix":"now"}}}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_in_the_log() {
+        let claim = Command::Claim {
+            code: Some("secret".to_owned()),
+        };
+        let change = Command::ChangeSettings {
+            pairs: vec![("wifi.password".to_owned(), "secret".to_owned())],
+            dry_run: false,
+        };
+        for command in [claim, change] {
+            assert!(!command.subject().contains("secret"), "{command:?}");
+        }
+    }
+}

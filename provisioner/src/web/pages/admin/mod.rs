@@ -1,0 +1,78 @@
+//! The administrators' pages. Each is in the list of [`AREAS`], which is the navigation.
+
+mod groups;
+mod home;
+mod import;
+mod invitations;
+mod log;
+mod notice;
+mod people;
+mod person;
+mod power;
+mod rooms;
+mod sessions;
+mod settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::web::Web;
+use crate::web::page::Page;
+
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new()
+        .merge(groups::routes())
+        .merge(home::routes())
+        .merge(import::routes())
+        .merge(invitations::routes())
+        .merge(log::routes())
+        .merge(people::routes())
+        .merge(person::routes())
+        .merge(power::routes())
+        .merge(rooms::routes())
+        .merge(sessions::routes())
+        .merge(settings::routes())
+}
+
+/// The navigation: path, title, and a picture (`static/icons.svg`).
+pub const AREAS: [(&str, &str, &str); 9] = [
+    ("/admin", "nav-home", "home"),
+    ("/admin/people", "nav-people", "people"),
+    ("/admin/groups", "nav-groups", "groups"),
+    ("/admin/invitations", "nav-invitations", "invitations"),
+    ("/admin/rooms", "nav-rooms", "rooms"),
+    ("/admin/settings", "nav-settings", "settings"),
+    ("/admin/log", "nav-log", "log"),
+    ("/admin/sessions", "nav-sessions", "sessions"),
+    ("/admin/power", "nav-power", "power"),
+];
+
+/// An area as the navigation shows it.
+pub struct Area {
+    /// Where it is.
+    pub path: &'static str,
+    /// Its title.
+    pub title: String,
+    /// The name of its picture.
+    pub icon: &'static str,
+    /// Whether the page is in it.
+    pub is_current: bool,
+}
+
+impl Page {
+    /// The navigation.
+    pub fn areas(&self) -> Vec<Area> {
+        let areas = AREAS.iter().map(|(path, title, icon)| Area {
+            path,
+            title: self.t.m(title),
+            icon,
+            is_current: if *path == "/admin" {
+                self.path == *path
+            } else {
+                self.is_in(path)
+            },
+        });
+        areas.collect()
+    }
+}

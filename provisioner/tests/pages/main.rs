@@ -1,0 +1,15 @@
+//! The pages, as a browser without scripts sees them: the web process with the real agent on a folder that stands for a box,
+//! and an admin API of a few lines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod browser;
+mod forms;
+mod imd;
+mod setup;
+mod sign_in;
+mod site;
