@@ -428,3 +428,62 @@ async fn every_documented_operation_is_served_and_none_is_served_undocumented() 
         );
     }
 }
+
+#[tokio::test]
+async fn people_are_found_by_a_part_of_either_name() {
+    let site = Site::start("").await;
+    for (name, display) in [("carol", "Müller"), ("carl", "Anna"), ("dora", "Anna Berg")] {
+        let new = json!({"username": name, "display_name": display});
+        site.done("POST", "/people", new).await;
+    }
+    let names = async |query: &str| {
+        let found = site
+            .done("GET", &format!("/people?{query}"), Value::Null)
+            .await;
+        let people = found["people"].as_array().unwrap();
+        let names: Vec<_> = people
+            .iter()
+            .map(|p| p["username"].as_str().unwrap().to_owned())
+            .collect();
+        (
+            names.join(" "),
+            found["total"].as_u64().unwrap(),
+            found["next"].clone(),
+        )
+    };
+    assert_eq!(
+        names("search=CAR").await,
+        ("carl carol".to_owned(), 2, Value::Null)
+    );
+    assert_eq!(names("search=m%C3%BCl").await.0, "carol");
+    assert_eq!(
+        names("search=anna&max=1").await,
+        ("carl".to_owned(), 2, json!("carl"))
+    );
+    assert_eq!(names("search=anna&max=1&after=carl").await.0, "dora");
+    assert_eq!(
+        names("search=nobody").await,
+        (String::new(), 0, Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_checked_for_whoever_administers() {
+    let site = Site::start("").await;
+    let new = json!({"username": "carol", "password": "long enough", "role": "admin"});
+    site.done("POST", "/people", new).await;
+    let right = json!({"password": "long enough"});
+    let person = site
+        .done("POST", "/people/carol/login", right.clone())
+        .await;
+    assert_eq!(person["role"], "admin");
+    let wrong = r#"{"password":"wrong"}"#;
+    site.refused("POST", "/people/carol/login", wrong, 403)
+        .await;
+    site.refused("POST", "/people/nobody/login", &right.to_string(), 403)
+        .await;
+    site.done("PATCH", "/people/carol", json!({"enabled": false}))
+        .await;
+    site.refused("POST", "/people/carol/login", &right.to_string(), 403)
+        .await;
+}
