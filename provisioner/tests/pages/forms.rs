@@ -101,6 +101,26 @@ async fn every_response_forbids_what_pages_do_not_need() {
     }
 }
 
+/// What pages load, read from their templates.
+#[tokio::test]
+async fn everything_that_pages_load_is_there() {
+    let site = Site::claimed().await;
+    let mut browser = site.browser("192.168.1.23");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+    let mut found = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for rest in text.split("/static/").skip(1) {
+            let name = rest.split(['"', '#']).next().unwrap();
+            found.insert(format!("/static/{name}"));
+        }
+    }
+    assert!(found.len() >= 4, "{found:?}");
+    for path in found {
+        assert_eq!(browser.open(&path).await.status, 200, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_missing_page_says_so_in_the_readers_language() {
     let site = Site::claimed().await;

@@ -19,6 +19,11 @@ macro_rules! files {
 
 files![
     (
+        "/static/icons.svg",
+        "image/svg+xml",
+        "../../../static/icons.svg"
+    ),
+    (
         "/static/perch.css",
         "text/css; charset=utf-8",
         "../../../static/perch.css"
