@@ -15,7 +15,7 @@ use imd::admin::accounts::NewPerson;
 use imd::admin::retention::NewRetention;
 use imd::server::Server;
 use imd::shutdown::Shutdown;
-use imd::upkeep::{self, Deleted, clock::Clock};
+use imd::upkeep::{self, Deleted, What, clock::Clock};
 use imd_store::sqlite::{SqliteOptions, SqliteStore};
 use imd_store::{
     ArchiveEntry, ArchiveFilter, ArchivePaging, Invite, InviteKind, Role, Write, now_millis,
@@ -94,7 +94,14 @@ async fn each_archive_is_kept_by_its_own_rule_or_by_the_servers() {
     admin.retain("alice", days(Some(10))).await.unwrap();
     admin.retain("bob@x.test", days(None)).await.unwrap();
     let mut clock = Clock::new(None);
-    let deleted = upkeep::tick(&admin.server, &mut clock, now, Instant::now()).await;
+    let deleted = upkeep::tick(
+        &admin.server,
+        &mut clock,
+        now,
+        Instant::now(),
+        What::Everything,
+    )
+    .await;
     assert_eq!(deleted.unwrap().unwrap().messages, 4 + 2);
     let mut left = Vec::new();
     for owner in ["alice@x.test", "bob@x.test", "carol@x.test"] {
@@ -103,7 +110,7 @@ async fn each_archive_is_kept_by_its_own_rule_or_by_the_servers() {
     assert_eq!(left, [1, 5, 3]);
     admin.retain_as_all("bob").await.unwrap();
     let later = Instant::now();
-    let deleted = upkeep::tick(&admin.server, &mut clock, now, later).await;
+    let deleted = upkeep::tick(&admin.server, &mut clock, now, later, What::Everything).await;
     assert_eq!(deleted.unwrap().unwrap().messages, 2);
 }
 
@@ -124,12 +131,12 @@ async fn nothing_is_deleted_after_a_jump_of_the_clock() {
     let (now, start) = (now_millis(), Instant::now());
     archive(&admin, now, &[1, 2]).await;
     let mut clock = Clock::new(None);
-    let tick = upkeep::tick(&admin.server, &mut clock, now, start).await;
+    let tick = upkeep::tick(&admin.server, &mut clock, now, start, What::Everything).await;
     assert_eq!(tick.unwrap(), Some(Deleted::default()));
     for hour in 1..20 {
         let at = start + Duration::from_secs(3600 * hour);
         let wrong = now + 4000 * DAY + i64::try_from(hour).unwrap() * 3_600_000;
-        let tick = upkeep::tick(&admin.server, &mut clock, wrong, at).await;
+        let tick = upkeep::tick(&admin.server, &mut clock, wrong, at, What::Everything).await;
         assert_eq!(tick.unwrap(), None);
     }
     assert_eq!(kept(&admin, "alice@x.test").await, 2);
@@ -156,7 +163,14 @@ async fn what_has_run_out_is_purged() {
     store.create_invite(invite("old", now - 1)).await.unwrap();
     store.create_invite(invite("new", now + DAY)).await.unwrap();
     let mut clock = Clock::new(None);
-    let tick = upkeep::tick(&admin.server, &mut clock, now, Instant::now()).await;
+    let tick = upkeep::tick(
+        &admin.server,
+        &mut clock,
+        now,
+        Instant::now(),
+        What::Everything,
+    )
+    .await;
     assert_eq!(tick.unwrap().unwrap().invitations, 1);
     assert_eq!(store.invites().await.unwrap()[0].token, "new");
 }

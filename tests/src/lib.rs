@@ -14,6 +14,9 @@
 //! - [`node`]: libraries from npm and the scripts that use them; [`baseline`]: what others' tests are known to find.
 //! - [`terminal`]: programs in a terminal, by tmux.
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
+//! - [`fill`]: databases with millions of messages.
+//! - [`talkers`]: people who talk until the server is killed, and what must then be in the archives; [`slow_disk`]: a disk
+//!   whose syncs are slow, fail, or are forgotten, and whose power can be cut.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
 //! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
@@ -27,6 +30,7 @@ pub mod chat;
 pub mod clients;
 pub mod command;
 pub mod dns;
+pub mod fill;
 pub mod guest;
 pub mod host_box;
 pub mod host_imd;
@@ -35,6 +39,8 @@ pub mod node;
 pub mod peers;
 pub mod qemu;
 pub mod qmp;
+pub mod slow_disk;
+pub mod talkers;
 pub mod terminal;
 pub mod tuning;
 pub mod vm;

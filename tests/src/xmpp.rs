@@ -67,6 +67,12 @@ impl Connector {
         })
     }
 
+    /// The domain that it connects to.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
     /// Opens a session with a bound resource.
     ///
     /// # Errors

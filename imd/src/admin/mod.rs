@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod announce;
+pub mod backup;
 pub mod groups;
 pub mod import;
 pub mod invitations;

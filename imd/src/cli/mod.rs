@@ -1,6 +1,7 @@
 //! The command line.
 
 mod api;
+mod backup;
 mod check;
 mod demo;
 mod group;
@@ -89,6 +90,8 @@ enum Command {
         #[command(subcommand)]
         action: server::RetentionAction,
     },
+    /// Back up everything while the server runs, or look whether a backup is whole.
+    Backup(backup::Backup),
     /// Manage tokens for programs that use the admin API over HTTPS.
     Token {
         #[command(subcommand)]
@@ -143,6 +146,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             server::announce(&new, &common)
         }
         Command::Retention { action } => server::retention(action),
+        Command::Backup(arguments) => backup::command(arguments),
         Command::Token { action } => invite::token(action),
         Command::Log {
             action,

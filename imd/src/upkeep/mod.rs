@@ -1,7 +1,8 @@
-//! What the server deletes by itself, each hour: messages that are kept no longer, tokens and invitations that have run
-//! out, old lines of the log. Only while the clock can be believed ([`clock`]).
+//! What the server deletes by itself: each hour tokens and invitations that have run out and old lines of the log, each night
+//! messages that are kept no longer. Only while the clock can be believed ([`clock`]).
 
 pub mod clock;
+mod night;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,13 +15,26 @@ use clock::{Clock, Judgement};
 
 /// How often it is looked for.
 const INTERVAL: Duration = Duration::from_secs(3600);
-/// Messages deleted in one transaction: others write in between.
+/// Messages deleted in one transaction: others write in between ...
 const BATCH: u32 = 500;
+/// ... and have the disk for themselves for so long.
+const REST: Duration = Duration::from_millis(200);
 const DAY_MILLIS: i64 = 86_400_000;
 /// How long the log of administration is kept.
 const LOG_DAYS: i64 = 730;
 /// Where the time that was believed last is among the settings.
 const TRUSTED: &str = "upkeep.clock";
+/// Where the time at which messages were deleted last is.
+const MESSAGES: &str = "upkeep.messages";
+
+/// What to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Everything.
+    Everything,
+    /// What costs little.
+    AllButMessages,
+}
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +49,7 @@ pub struct Deleted {
     pub log_lines: u64,
 }
 
-/// Look after the database until shutdown: at once, and each hour.
+/// Look after the database until shutdown: at once, and each hour; after messages each night.
 pub async fn run(server: Arc<Server>) {
     let mut clock = None;
     let mut ticks = tokio::time::interval(INTERVAL);
@@ -63,11 +77,25 @@ async fn hourly(server: &Server, clock: &mut Option<Clock>) -> Result<Option<Del
         Some(clock) => clock,
         None => clock.insert(Clock::new(trusted(server).await?)),
     };
-    tick(server, clock, now_millis(), Instant::now()).await
+    let now = now_millis();
+    let since = time(server, MESSAGES).await?.map(|last| {
+        // A clock that has gone back makes it wait, which does no harm.
+        Duration::from_millis(u64::try_from(now - last).unwrap_or(0))
+    });
+    let what = match night::is_time(night::hour(), since) {
+        true => What::Everything,
+        false => What::AllButMessages,
+    };
+    tick(server, clock, now, Instant::now(), what).await
 }
 
 async fn trusted(server: &Server) -> Result<Option<UnixMillis>, Refusal> {
-    let kept = server.store.setting(TRUSTED).await?;
+    time(server, TRUSTED).await
+}
+
+/// A time that is kept among the settings.
+async fn time(server: &Server, key: &str) -> Result<Option<UnixMillis>, Refusal> {
+    let kept = server.store.setting(key).await?;
     Ok(kept.and_then(|text| text.parse().ok()))
 }
 
@@ -80,6 +108,7 @@ pub async fn tick(
     clock: &mut Clock,
     now: UnixMillis,
     monotonic: Instant,
+    what: What,
 ) -> Result<Option<Deleted>, Refusal> {
     match clock.judge(now, monotonic) {
         Judgement::Wait(why) => {
@@ -95,12 +124,25 @@ pub async fn tick(
         .store
         .set_setting(TRUSTED, Some(now.to_string()))
         .await?;
-    delete(server, now).await.map(Some)
+    let mut deleted = Deleted::default();
+    if what == What::Everything {
+        deleted.messages = delete_messages(server, now).await?;
+        let kept = Some(now.to_string());
+        server.store.set_setting(MESSAGES, kept).await?;
+    }
+    let store = &server.store;
+    deleted.tokens = store.delete_expired_tokens(now).await?;
+    deleted.invitations = store.delete_spent_invites(now).await?;
+    deleted.log_lines = store
+        .delete_audit_older(now - LOG_DAYS * DAY_MILLIS)
+        .await?;
+    Ok(Some(deleted))
 }
 
-async fn delete(server: &Server, now: UnixMillis) -> Result<Deleted, Refusal> {
+/// Delete messages that are kept no longer, and say how many.
+async fn delete_messages(server: &Server, now: UnixMillis) -> Result<u64, Refusal> {
     let store = &server.store;
-    let mut deleted = Deleted::default();
+    let mut deleted = 0;
     let rules = retention::rules(server).await?;
     for rule in &rules {
         let Some(days) = rule.days else { continue };
@@ -109,8 +151,8 @@ async fn delete(server: &Server, now: UnixMillis) -> Result<Deleted, Refusal> {
             let some = store
                 .archive_delete_older(&rule.owner, before, BATCH)
                 .await?;
-            deleted.messages += u64::from(some);
-            if some < BATCH || server.shutdown.is_requested() {
+            deleted += u64::from(some);
+            if some < BATCH || !rest(server).await {
                 break;
             }
         }
@@ -123,16 +165,19 @@ async fn delete(server: &Server, now: UnixMillis) -> Result<Deleted, Refusal> {
             let some = store
                 .archive_delete_older_of_all(before, &except, BATCH)
                 .await?;
-            deleted.messages += u64::from(some);
-            if some < BATCH || server.shutdown.is_requested() {
+            deleted += u64::from(some);
+            if some < BATCH || !rest(server).await {
                 break;
             }
         }
     }
-    deleted.tokens = store.delete_expired_tokens(now).await?;
-    deleted.invitations = store.delete_spent_invites(now).await?;
-    deleted.log_lines = store
-        .delete_audit_older(now - LOG_DAYS * DAY_MILLIS)
-        .await?;
     Ok(deleted)
+}
+
+/// Leave the disk to others for a while; false when the server is shutting down.
+async fn rest(server: &Server) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(REST) => true,
+        () = server.shutdown.requested() => false,
+    }
 }

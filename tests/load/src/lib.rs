@@ -6,6 +6,7 @@
 //! with `pace` for a clock and `process` for the server's cost; `result`, `plot` and `report` write it down.
 
 pub mod board;
+pub mod card;
 pub mod conn;
 pub mod crowd;
 pub mod histogram;

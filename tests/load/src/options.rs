@@ -129,6 +129,9 @@ pub struct Run {
         default_value = "500,1000,2000,3000,4000,6000,8000,10000,12000,16000,20000"
     )]
     pub rates: Vec<f64>,
+    /// Open loop: a folder on the block device whose written bytes are counted; nothing else may write to it.
+    #[arg(long, value_name = "FOLDER")]
+    pub card: Option<PathBuf>,
     /// Closed loop: messages on their way.
     #[arg(long, default_value_t = 200)]
     pub in_flight: u32,

@@ -85,6 +85,7 @@ fn parts() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(server::retention))
         .routes(routes!(server::retain, server::retain_as_all))
         .routes(routes!(server::log))
+        .routes(routes!(server::back_up))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
         .routes(routes!(openapi))

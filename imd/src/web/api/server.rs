@@ -1,4 +1,4 @@
-//! `/sessions`, `/statistics`, `/announcements`, `/retention`, `/log`.
+//! `/sessions`, `/statistics`, `/announcements`, `/retention`, `/log`, `/backups`.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,6 +9,7 @@ use super::input::{Body, Path, Query};
 use super::problem::Problem;
 use crate::admin::Administrator;
 use crate::admin::announce::{Announced, Announcement};
+use crate::admin::backup::{Manifest, NewBackup};
 use crate::admin::log::LogLine;
 use crate::admin::retention::{NewRetention, RetentionRule, RetentionView};
 use crate::admin::sessions::SessionView;
@@ -119,4 +120,11 @@ pub(super) async fn log(admin: Administrator, Query(lines): Query<Lines>) -> Ans
     let action = lines.action.unwrap_or_default();
     let max = lines.max.unwrap_or(100);
     Ok(Json(admin.log(&action, lines.before, max).await?))
+}
+
+/// Make a backup in a folder of the server, over its own socket only. Answers when it is made, which may take minutes.
+#[utoipa::path(post, path = "/backups", tag = "server", request_body = NewBackup,
+    responses((status = 200, body = Manifest), (status = "default", body = Problem)))]
+pub(super) async fn back_up(admin: Administrator, Body(new): Body<NewBackup>) -> Answer<Manifest> {
+    Ok(Json(admin.back_up(new).await?))
 }

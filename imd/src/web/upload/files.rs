@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 
+/// Where a finished file is in a folder of uploads.
+pub(crate) fn place(root: &Path, id: &str) -> PathBuf {
+    root.join(id.get(..2).unwrap_or("00")).join(id)
+}
+
 /// Uploaded files, by their ids: `uploads/ab/abcd…`. Unfinished ones are in `uploads/part`.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -44,7 +49,7 @@ impl Files {
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.root.join(id.get(..2).unwrap_or("00")).join(id)
+        place(&self.root, id)
     }
 
     fn part(&self, id: &str) -> PathBuf {

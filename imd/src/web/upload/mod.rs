@@ -10,6 +10,8 @@ mod range;
 mod slot;
 mod sweep;
 
+pub(crate) use files::place;
+
 use std::sync::Arc;
 
 use axum::http::header::{
@@ -52,7 +54,7 @@ impl Uploads {
             .setting_or("upload.key", server.random_id::<32>())
             .await?;
         let uploads = Arc::new(Self {
-            files: Files::open(server.config.data_dir.join("uploads")).await?,
+            files: Files::open(server.config.data_dir.join(crate::admin::backup::UPLOADS)).await?,
             key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
         });
         let service = slot::Slots {

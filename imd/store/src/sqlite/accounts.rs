@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::Fault;
-use super::{SqliteStore, archive};
+use super::{SqliteStore, archive_change};
 use crate::{Account, AccountStore, Credentials, Removed, Result, Role, ScramKeys, StoreError};
 
 /// The id of the account; `None` when there is none of that name.
@@ -254,7 +254,7 @@ impl AccountStore for SqliteStore {
         self.write(move |tx| {
             let removed = remove(tx, &user, &bare_jid)?;
             Ok(Removed {
-                archived: archive::delete_all(tx, &bare_jid)?,
+                archived: archive_change::delete_all(tx, &bare_jid)?,
                 ..removed
             })
         })

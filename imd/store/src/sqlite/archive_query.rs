@@ -3,12 +3,16 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::archive::{COLUMNS, find_jid, read_entry};
+use super::archive::{COLUMNS, JOINED, TIME, find_jid, integer, read_entry};
+use super::archive_change::LAGGING;
 use super::fault::Fault;
 use super::search;
 use crate::{ArchiveFilter, ArchiveId, ArchivePage, ArchivePaging, StoreError};
 
 type Outcome<T> = std::result::Result<T, Fault>;
+
+/// Up to how many entries beside a page are counted: in a large archive that would take longer than the page.
+const COUNT: u32 = 10_000;
 
 /// Conditions joined by AND, with their values in order.
 #[derive(Clone)]
@@ -28,12 +32,16 @@ impl Conditions {
     }
 
     fn id(&mut self, operator: &str, id: ArchiveId) {
-        self.and(&format!("a.id {operator} ?"), number(id.0));
+        self.and(&format!("a.id {operator} ?"), integer(id.0));
     }
 }
 
-fn number(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// Whether an archive has entries that are older than their ids say.
+fn has_lagging(connection: &Connection, owner: i64) -> Outcome<bool> {
+    let sql = format!(
+        "SELECT 1 FROM entries INDEXED BY entries_lagging WHERE owner = ? AND lag > {LAGGING}"
+    );
+    Ok(connection.prepare_cached(&sql)?.exists([owner])?)
 }
 
 /// The conditions of a filter; `None` when nothing can match.
@@ -49,20 +57,20 @@ fn conditions(
     let mut all = Conditions {
         sql: "a.owner = ?".to_owned(),
         values: vec![owner.into()],
-        index: "INDEXED BY archive_owner",
+        index: "",
     };
     if let Some(with) = &filter.with {
         let Some(peer) = find_jid(connection, with)? else {
             return Ok(None);
         };
         all.and("a.peer = ?", peer);
-        all.index = "INDEXED BY archive_peer";
+        all.index = "INDEXED BY entries_peer";
         if let Some(resource) = &filter.with_resource {
-            all.and("a.peer_resource = ?", resource.clone());
+            all.and("a.resource = ?", resource.clone());
         }
     }
     if let Some(start) = filter.start {
-        all.and("a.time >= ?", start);
+        all.and(&format!("{TIME} >= ?"), start);
         // No time is later than its id, so nothing before this id can be meant.
         all.id(
             ">=",
@@ -70,7 +78,12 @@ fn conditions(
         );
     }
     if let Some(end) = filter.end {
-        all.and("a.time <= ?", end);
+        all.and(&format!("{TIME} <= ?"), end);
+        if !has_lagging(connection, owner)? {
+            // Then no time is earlier than its id by more than this, and what comes later need not be looked at.
+            let latest = end.saturating_add(LAGGING + 1).saturating_mul(1000);
+            all.id("<", ArchiveId(u64::try_from(latest).unwrap_or(0)));
+        }
     }
     if let Some(after) = filter.after {
         all.id(">", after);
@@ -79,7 +92,7 @@ fn conditions(
         all.id("<", before);
     }
     if let Some(ids) = &filter.ids {
-        let ids: Vec<i64> = ids.iter().map(|id| number(id.0)).collect();
+        let ids: Vec<i64> = ids.iter().map(|id| integer(id.0)).collect();
         all.and(
             "a.id IN (SELECT value FROM json_each(?))",
             serde_json::to_string(&ids)?,
@@ -97,7 +110,7 @@ fn conditions(
             return Ok(None);
         };
         all.and(
-            "a.id IN (SELECT rowid FROM archive_text WHERE archive_text MATCH ?)",
+            "a.id - a.behind IN (SELECT rowid FROM archive_text WHERE archive_text MATCH ?)",
             query,
         );
         all.index = "";
@@ -105,13 +118,17 @@ fn conditions(
     Ok(Some(all))
 }
 
-fn count(connection: &Connection, conditions: &Conditions) -> Outcome<u64> {
+/// How many match; `None` where they are more than `most`.
+fn count(connection: &Connection, conditions: &Conditions, most: u32) -> Outcome<Option<u64>> {
     let sql = format!(
-        "SELECT count(*) FROM archive a {} WHERE {}",
-        conditions.index, conditions.sql
+        "SELECT count(*) FROM (SELECT 1 FROM entries a {} WHERE {} LIMIT {})",
+        conditions.index,
+        conditions.sql,
+        u64::from(most) + 1
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_row(params_from_iter(&conditions.values), |row| row.get(0))?)
+    let count = statement.query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
+    Ok(Some(count).filter(|count| *count <= u64::from(most)))
 }
 
 /// The page that `paging` asks for, of the entries that match `filter`.
@@ -139,7 +156,7 @@ pub(super) fn page(
     // One more than wanted tells whether there is more.
     part.values.push((i64::from(paging.max) + 1).into());
     let sql = format!(
-        "SELECT {COLUMNS} FROM archive a {} JOIN jids p ON p.id = a.peer WHERE {} ORDER BY a.id {} LIMIT ?",
+        "SELECT {COLUMNS} FROM entries a {} {JOINED} WHERE {} ORDER BY a.id {} LIMIT ?",
         part.index,
         part.sql,
         if paging.backwards { "DESC" } else { "ASC" },
@@ -160,11 +177,16 @@ pub(super) fn page(
         first_index: None,
     };
     if paging.count {
-        page.count = Some(count(connection, &all)?);
-        if let Some(first) = page.entries.first() {
+        // Who asks for the number alone gets it, whatever it takes.
+        let most = match paging.max {
+            0 => u32::MAX,
+            _ => COUNT,
+        };
+        page.count = count(connection, &all, most)?;
+        if let (Some(_), Some(first)) = (page.count, page.entries.first()) {
             let mut earlier = all;
             earlier.id("<", first.id);
-            page.first_index = Some(count(connection, &earlier)?);
+            page.first_index = count(connection, &earlier, most)?;
         }
     }
     Ok(page)

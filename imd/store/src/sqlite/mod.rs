@@ -3,17 +3,23 @@
 
 mod accounts;
 mod archive;
+mod archive_change;
 mod archive_query;
 mod audit;
+mod backup;
 mod blocks;
 mod fault;
 mod group_contacts;
 mod groups;
 mod invites;
 mod offline;
+mod order;
+mod pace;
+mod packed;
 mod private;
 mod pubsub;
 mod push;
+mod queue;
 mod readers;
 mod rooms;
 mod roster;
@@ -24,6 +30,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tx;
 mod upkeep;
 mod uploads;
 mod vcards;
@@ -40,7 +47,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::fault::Fault;
 use self::readers::Readers;
-use self::writer::{Tx, Writer};
+use self::tx::Tx;
+use self::writer::Writer;
 use crate::{ArchiveId, ArchiveIds, Result, Store, StoreError};
 
 /// How long a transaction waits for another process (`imd user add` beside the daemon).
@@ -53,7 +61,7 @@ const READERS: usize = 3;
 pub struct SqliteOptions {
     /// Index the bodies of archived messages for full-text search.
     pub full_text: bool,
-    /// Check the whole file for damage first; reads all of it.
+    /// Check the file for damage first: all of it, or, where it is large, what is needed to log in.
     pub check: bool,
 }
 
@@ -99,13 +107,7 @@ impl SqliteStore {
         };
         create_private(path)?;
         let connection = prepare(path, options).map_err(at)?;
-        let last: u64 = connection
-            .query_row(
-                "SELECT max(value, ifnull((SELECT max(id) FROM archive), 0)) FROM store_state WHERE key = 'archive-last'",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(|error| at(error.into()))?;
+        let (pending, last) = order::load(&connection).map_err(at)?;
         let read_only = (0..READERS)
             .map(|_| open_reader(path))
             .collect::<std::result::Result<_, _>>()
@@ -114,9 +116,20 @@ impl SqliteStore {
             path: path.into(),
             full_text: options.full_text,
             ids: ArchiveIds::starting_after(Some(ArchiveId(last))),
-            writer: Writer::start(connection, path, options.full_text).map_err(io)?,
+            writer: Writer::start(connection, path, options.full_text, pending).map_err(io)?,
             readers: Readers::start(read_only, path).map_err(io)?,
         })
+    }
+
+    /// Reads all of a copy that [`UpkeepStore::back_up`](crate::UpkeepStore::back_up) has made: `Damaged` where it is not sound,
+    /// `Newer` where its schema is unknown. Changes nothing. Blocks, for minutes where the copy is large.
+    pub fn verify(copy: &Path) -> Result<crate::StoreSize> {
+        backup::verify(copy)
+    }
+
+    /// The uploaded files that a copy of a database knows, complete ones only: their ids and bytes.
+    pub fn uploads_in(copy: &Path) -> Result<Vec<(String, u64)>> {
+        backup::uploads(copy)
     }
 
     /// Runs work in the next transaction of the writer and returns once that is committed and synced.
@@ -124,17 +137,8 @@ impl SqliteStore {
         &self,
         work: impl Fn(&Tx) -> std::result::Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        let answered = self.writer.submit(0, work).await;
+        let answered = self.writer.submit(0, false, work).await;
         answered.await.unwrap_or_else(|_| Err(self.writer.closed()))
-    }
-
-    /// As [`Self::read`], of all that was written before, even where nobody waited for its commit.
-    async fn read_settled<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
-        self.writer.settle().await;
-        self.read(work).await
     }
 
     async fn read<T: Send + 'static>(

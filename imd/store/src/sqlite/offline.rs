@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::SqliteStore;
 use super::accounts::{account_id, find_account};
 use super::fault::Fault;
-use super::writer::Tx;
+use super::tx::Tx;
 use crate::{OfflineEntry, OfflineMessage, OfflineStore, Result, StoreError};
 
 /// Queues the message, or fails with `Absent` or `Limit`.

@@ -58,18 +58,6 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run_outside(move |connection| {
-            let view = connection.unchecked_transaction()?;
-            read(&view)
-        })
-        .await
-    }
-
-    /// Runs work on a connection without a transaction around it.
-    pub(super) async fn run_outside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
         let closed = || StoreError::Closed {
             path: self.path.clone(),
         };
@@ -81,7 +69,11 @@ impl Readers {
         let path = self.path.clone();
         let job: Read = Box::new(move |connection| {
             // A caller that has gone away does not need the answer.
-            let _ = answer.send(work(connection).map_err(|fault| fault.at(&path)));
+            let seen = connection
+                .unchecked_transaction()
+                .map_err(Fault::from)
+                .and_then(|view| read(&view));
+            let _ = answer.send(seen.map_err(|fault| fault.at(&path)));
         });
         let reads = self
             .reads

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::Fault;
-use super::{SqliteStore, archive};
+use super::{SqliteStore, archive_change};
 use crate::{Affiliation, AffiliationChange, Result, Room, RoomAffiliation, RoomStore, StoreError};
 
 type Outcome<T> = std::result::Result<T, Fault>;
@@ -107,7 +107,7 @@ impl RoomStore for SqliteStore {
     async fn delete_room(&self, room: &str) -> Result<bool> {
         let room = room.to_owned();
         self.write(move |tx| {
-            archive::delete_all(tx, &room)?;
+            archive_change::delete_all(tx, &room)?;
             tx.execute("DELETE FROM vcards WHERE owner = ?", [&room])?;
             Ok(tx.execute("DELETE FROM rooms WHERE jid = ?", [&room])? > 0)
         })

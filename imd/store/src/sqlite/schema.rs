@@ -8,7 +8,14 @@ use super::fault::Fault;
 use crate::StoreError;
 
 /// Step n leads from version n to version n + 1 (`PRAGMA user_version`). Only ever add to the end.
-const STEPS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
+const STEPS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+];
+
+/// Files up to this size are read whole at each start.
+const WHOLE_BYTES: u64 = 64 << 20;
 
 /// Brings the database to the newest version; each step is one transaction, so that a power cut
 /// leaves one version or the next. Refuses a database that is newer than this program.
@@ -43,20 +50,62 @@ fn run(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), F
     }
 }
 
-/// Fails with `Damaged` where the structure of the file is not sound.
+/// Fails where the database is not of a version that this program knows.
+pub(super) fn known(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    match found {
+        0 => Err(damaged(path, "it is no database of imd".to_owned())),
+        found if found > known => Err(StoreError::Newer {
+            path: path.into(),
+            found,
+            known,
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Fails with `Damaged` where the structure of the file is not sound. Of a large file, only the tables without which nobody can
+/// log in are read: the archives take minutes, and a start must not. Backups read all ([`check_all`]).
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Fault> {
-    let mut statement = connection.prepare("PRAGMA quick_check(3)")?;
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
+    if number("page_size")? * number("page_count")? <= WHOLE_BYTES {
+        return check_all(connection, path);
+    }
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('messages', 'entries', 'archive')
+               AND name NOT LIKE 'archive_text%' AND name NOT LIKE 'sqlite_%'";
+    let tables: Vec<String> = connection
+        .prepare(sql)?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    tables
+        .iter()
+        .try_for_each(|table| quick_check(connection, path, &format!("'{table}'")))
+}
+
+/// Fails with `Damaged` where the structure of the file is not sound; reads all of it.
+pub(super) fn check_all(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    quick_check(connection, path, "3")
+}
+
+fn quick_check(connection: &Connection, path: &Path, what: &str) -> Result<(), Fault> {
+    let mut statement = connection.prepare(&format!("PRAGMA quick_check({what})"))?;
     let found: Vec<String> = statement
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     if found == ["ok"] {
         return Ok(());
     }
-    Err(StoreError::Damaged {
+    Err(damaged(path, found.join("; ")))
+}
+
+fn damaged(path: &Path, detail: String) -> Fault {
+    StoreError::Damaged {
         path: path.into(),
-        detail: found.join("; "),
+        detail,
     }
-    .into())
+    .into()
 }
 
 #[cfg(test)]

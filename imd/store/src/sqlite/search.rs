@@ -2,94 +2,140 @@
 //!
 //! Words are those of Unicode. Chinese, Japanese and Korean are written without spaces, so each of
 //! their characters is indexed as a word, and a run of them is searched for as a phrase.
+//!
+//! A message is indexed once, for all archives that have it, and later than it is written: in idle moments, or when somebody
+//! searches one of them.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
+use super::archive::read_body;
 use super::fault::Fault;
-use super::writer::Tx;
+use super::order;
+use super::tx::Tx;
 
-/// Entries that one step of `backfill` indexes.
-const BACKFILL: u32 = 200;
+/// Messages that one step of [`catch_up`] indexes.
+const STEP: u32 = 200;
 
-/// A change to the index.
-pub(super) enum TextChange {
-    Put { id: i64, owner: i64, body: String },
-    Delete { id: i64 },
-}
+/// A message whose text or archives have changed, or which is gone.
+pub(super) struct TextChange(pub(super) i64);
 
 /// Makes the changes, in their order.
 pub(super) fn apply(tx: &Tx, changes: &[TextChange]) -> Result<(), Fault> {
-    for change in changes {
-        match change {
-            TextChange::Put { id, owner, body } => {
-                tx.prepare_cached(
-                    "INSERT OR REPLACE INTO archive_text (rowid, owner, body) VALUES (?, ?, ?)",
-                )?
-                .execute((id, owner_word(*owner), spaced(body)))?;
-            }
-            TextChange::Delete { id } => {
-                tx.prepare_cached("DELETE FROM archive_text WHERE rowid = ?")?
-                    .execute([id])?;
-            }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let below = indexed_below(tx)?;
+    for TextChange(message) in changes {
+        // What has not been indexed yet will be.
+        if *message < below || is_indexed(tx, *message)? {
+            index(tx, *message)?;
         }
     }
     Ok(())
 }
 
-/// Notes that the index is wanted or not: entries that came before it was are left to `backfill`; an
+fn indexed_below(connection: &Connection) -> Result<i64, Fault> {
+    let sql = "SELECT ifnull((SELECT value FROM store_state WHERE key = 'text-below'), 0)";
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get(0))?)
+}
+
+fn is_indexed(connection: &Connection, message: i64) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM archive_text WHERE rowid = ?";
+    Ok(connection.prepare_cached(sql)?.exists([message])?)
+}
+
+/// Puts a message into the index as it is now; one that is gone or has no text is taken out.
+fn index(connection: &Connection, message: i64) -> Result<(), Fault> {
+    let sql = "SELECT stanza, body, body_at, body_length FROM messages WHERE id = ?";
+    let body: Option<String> = connection
+        .prepare_cached(sql)?
+        .query_row([message], |row| {
+            let stanza: String = row.get(0)?;
+            Ok(read_body(&stanza, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?
+        .flatten();
+    let Some(body) = body else {
+        connection
+            .prepare_cached("DELETE FROM archive_text WHERE rowid = ?")?
+            .execute([message])?;
+        return Ok(());
+    };
+    let mut owners: Vec<i64> = order::places(connection, message)?
+        .unwrap_or_default()
+        .into_iter()
+        .map(|place| place.owner)
+        .collect();
+    if owners.is_empty() {
+        // A message of an older schema has one entry, with its own id.
+        let sql = "SELECT owner FROM entries WHERE id = ?";
+        owners = connection
+            .prepare_cached(sql)?
+            .query_map([message], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+    }
+    let owners: Vec<String> = owners.into_iter().map(owner_word).collect();
+    let sql = "INSERT OR REPLACE INTO archive_text (rowid, owner, body) VALUES (?, ?, ?)";
+    connection
+        .prepare_cached(sql)?
+        .execute((message, owners.join(" "), spaced(&body)))?;
+    Ok(())
+}
+
+/// Notes that the index is wanted or not: messages that came before it was are left to [`catch_up`]; an
 /// index that is no longer wanted is emptied, as it would not follow deletions.
 pub(super) fn switch(connection: &Connection, on: bool) -> Result<(), Fault> {
     let was_on = connection
-        .prepare("SELECT 1 FROM store_state WHERE key = 'text-on'")?
+        .prepare("SELECT 1 FROM store_state WHERE key = 'text-below'")?
         .exists([])?;
     if on && !was_on {
-        connection.execute_batch(
-            "INSERT INTO store_state VALUES ('text-on', 1);
-             INSERT INTO store_state SELECT 'text-index-below', max(id) + 1 FROM archive HAVING max(id) IS NOT NULL;",
-        )?;
+        connection.execute("INSERT INTO store_state VALUES ('text-below', 0)", [])?;
     } else if !on && was_on {
         connection.execute_batch(
             "INSERT INTO archive_text (archive_text) VALUES ('delete-all');
-             DELETE FROM store_state WHERE key IN ('text-on', 'text-index-below');",
+             DELETE FROM store_state WHERE key = 'text-below';",
         )?;
     }
     Ok(())
 }
 
-/// Indexes some entries that came while the search was switched off, newest first; false when none is left.
-pub(super) fn backfill(tx: &Tx) -> Result<bool, Fault> {
+/// Indexes some messages that are not indexed yet, in their order; false when none is left.
+pub(super) fn catch_up(tx: &Tx) -> Result<bool, Fault> {
     let transaction = tx.unchecked_transaction()?;
-    let from: Option<i64> = transaction
-        .prepare_cached("SELECT value FROM store_state WHERE key = 'text-index-below'")?
-        .query_map([], |row| row.get(0))?
-        .next()
-        .transpose()?;
-    let Some(from) = from else { return Ok(false) };
-    let entries: Vec<(i64, i64, Option<String>)> = transaction
-        .prepare_cached(
-            "SELECT id, owner, body FROM archive WHERE id < ? ORDER BY id DESC LIMIT ?",
-        )?
-        .query_map((from, BACKFILL), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
+    let messages: Vec<i64> = transaction
+        .prepare_cached("SELECT id FROM messages WHERE id >= ? ORDER BY id LIMIT ?")?
+        .query_map((indexed_below(&transaction)?, STEP), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let last = entries.last().map(|(id, ..)| *id);
-    let puts: Vec<TextChange> = entries
-        .into_iter()
-        .filter_map(|(id, owner, body)| body.map(|body| TextChange::Put { id, owner, body }))
-        .collect();
-    apply(tx, &puts)?;
-    match last {
-        Some(id) => transaction.execute(
-            "UPDATE store_state SET value = ? WHERE key = 'text-index-below'",
-            [id],
-        )?,
-        None => {
-            transaction.execute("DELETE FROM store_state WHERE key = 'text-index-below'", [])?
-        }
+    let Some(last) = messages.last() else {
+        return Ok(false);
     };
+    for message in &messages {
+        if !is_indexed(&transaction, *message)? {
+            index(&transaction, *message)?;
+        }
+    }
+    transaction.execute(
+        "UPDATE store_state SET value = ? WHERE key = 'text-below'",
+        [last + 1],
+    )?;
     transaction.commit()?;
-    Ok(last.is_some())
+    Ok(true)
+}
+
+/// Indexes the messages of one archive that are not indexed yet.
+pub(super) fn index_owner(tx: &Tx, owner: i64) -> Result<(), Fault> {
+    let messages: Vec<i64> = tx
+        .prepare_cached("SELECT id - behind FROM entries WHERE owner = ? AND id >= ?")?
+        .query_map((owner, indexed_below(tx)?), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for message in messages {
+        if !is_indexed(tx, message)? {
+            index(tx, message)?;
+        }
+    }
+    Ok(())
 }
 
 /// The FTS5 query for entries of one archive with all words of `text`; `None` when it has no words.

@@ -3,45 +3,33 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
-use super::SqliteStore;
+use super::fault::Fault;
+use super::{SqliteStore, backup};
 use crate::{Result, StoreError, StoreSize, UpkeepStore};
 
 #[async_trait]
 impl UpkeepStore for SqliteStore {
     async fn back_up(&self, to: &Path) -> Result<()> {
-        let to = to.to_path_buf();
-        // Refusing an existing file here gives a plain error; SQLite itself refuses only those with content.
-        if to.exists() {
-            return Err(StoreError::exists(format!("the file {}", to.display())));
-        }
-        super::create_private(&to)?;
-        let path = to.display().to_string();
-        let outcome = self
-            .readers
-            .run_outside(move |connection| {
-                connection.execute("VACUUM INTO ?", [&path])?;
-                Ok(())
+        let (from, to) = (self.path.clone(), to.to_path_buf());
+        // On a thread of its own: it takes minutes, and readers have others to serve.
+        let copying = tokio::task::spawn_blocking(move || backup::copy(&from, &to));
+        copying.await.unwrap_or_else(|_| {
+            Err(StoreError::Backend {
+                path: self.path.clone(),
+                detail: "the copying ended early".to_owned(),
             })
-            .await;
-        if outcome.is_err() {
-            // Half a copy is of no use; what went wrong is told by `outcome`.
-            let _ = std::fs::remove_file(&to);
-        }
-        outcome
+        })
     }
 
     async fn size(&self) -> Result<StoreSize> {
-        self.read(|connection| {
-            let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-            let page = number("PRAGMA page_size")?;
-            Ok(StoreSize {
-                bytes: page * number("PRAGMA page_count")?,
-                free_bytes: page * number("PRAGMA freelist_count")?,
-                archived: number("SELECT count(*) FROM archive")?,
-            })
+        let unordered = self.writer.unordered() as u64;
+        let size = self.read(size).await?;
+        Ok(StoreSize {
+            archived: size.archived + unordered,
+            ..size
         })
-        .await
     }
 
     async fn can_write(&self) -> Result<()> {
@@ -60,4 +48,15 @@ impl UpkeepStore for SqliteStore {
         self.writer.close().await;
         Ok(())
     }
+}
+
+/// The figures of a database; entries that are not in their order yet are not counted.
+pub(super) fn size(connection: &Connection) -> std::result::Result<StoreSize, Fault> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+    let page = number("PRAGMA page_size")?;
+    Ok(StoreSize {
+        bytes: page * number("PRAGMA page_count")?,
+        free_bytes: page * number("PRAGMA freelist_count")?,
+        archived: number("SELECT count(*) FROM entries")?,
+    })
 }

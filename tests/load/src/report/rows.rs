@@ -58,6 +58,8 @@ pub(super) const ROWS: &[Row] = &[
     row("open", "ack.p99", "open loop: acknowledgement p99", "ms", Bar::None, None),
     row("open", "server_switches_per_message", "open loop: context switches per message", "", Bar::None, None),
     row("open", "server_written_bytes_per_message", "open loop: bytes written per message", "B", Bar::None, None),
+    row("card-life", "device_bytes_per_message", "card life: bytes written to the device per archived message", "B", AtMost(1536.0), None),
+    row("card-life", "ack.p50", "the same, acknowledgement p50", "ms", Bar::None, None),
     row("closed", "rate", "closed loop, archive on", "/s", AtLeast(8000.0), None),
     row("closed", "server_cpu_ms_per_message", "the same, server CPU per message", "ms", AtMost(0.08), Some(10.0)),
     row("closed", "ack.p99", "the same, acknowledgement p99", "ms", Bar::None, None),

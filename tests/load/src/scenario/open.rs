@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{Spent, Trial};
+use crate::card::Card;
 use crate::pace::Pace;
 use crate::session::Message;
 
@@ -24,7 +25,14 @@ impl Trial {
         self.arrive().await?;
         let (rate, seconds) = (self.options.rate, self.options.seconds);
         self.offer(rate, self.options.warm_up).await?;
+        let card = self.options.card.as_deref().map(Card::of).transpose()?;
+        let before = card.as_ref().map(Card::written).transpose()?;
         let period = self.offer(rate, seconds).await?;
+        if let (Some(card), Some(before)) = (card, before) {
+            let written = card.written()? - before;
+            let each = written as f64 / period.spent.counts.sent as f64;
+            self.outcome.figure("device_bytes_per_message", each);
+        }
         let sent = period.spent.counts.sent as f64;
         self.note_spent(&period.spent, sent, "message");
         self.outcome.figure("rate", sent / seconds);

@@ -1,5 +1,6 @@
 //! What is special about this backend: batches, faults, the file itself.
 
+mod order;
 mod search;
 
 use std::sync::mpsc;
@@ -61,7 +62,7 @@ async fn hold(store: &SqliteStore) -> mpsc::Sender<()> {
     drop(
         store
             .writer
-            .submit(0, move |_| {
+            .submit(0, false, move |_| {
                 begun.lock().unwrap().take().unwrap().send(()).unwrap();
                 held.lock().unwrap().recv().unwrap();
                 Ok(())
@@ -99,7 +100,7 @@ async fn a_failing_write_does_not_spoil_the_others_of_its_batch() {
         .await;
     let panicking = store
         .writer
-        .submit(0, |_: &Tx| -> std::result::Result<(), Fault> {
+        .submit(0, false, |_: &Tx| -> std::result::Result<(), Fault> {
             panic!("a bug")
         })
         .await;
@@ -340,4 +341,58 @@ fn the_file_is_readable_by_its_owner_only() {
             entry.path().display()
         );
     }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_busy_store_is_one_moment_of_it_and_sound() {
+    let (store, _folder) = open();
+    let (store, copy) = (std::sync::Arc::new(store), tempfile::tempdir().unwrap());
+    for n in 0..200 {
+        drop(append(&store, &format!("{n} {}", "x".repeat(5_000))).await);
+    }
+    append(&store, "200").await.await.unwrap();
+    let writing = {
+        let store = std::sync::Arc::clone(&store);
+        tokio::spawn(async move {
+            for n in 201.. {
+                append(&store, &n.to_string()).await.await.unwrap();
+            }
+        })
+    };
+    let to = copy.path().join("a copy?.db");
+    store.back_up(&to).await.unwrap();
+    writing.abort();
+    assert!(!copy.path().join("a copy?.db-wal").exists());
+    SqliteStore::verify(&to).unwrap();
+    assert!(!copy.path().join("a copy?.db-wal").exists());
+    std::fs::rename(to, copy.path().join("imd.db")).unwrap();
+    let kept = bodies(&reopen(&copy, false)).await;
+    assert!(kept.len() >= 201, "{}", kept.len());
+    for (at, body) in kept.iter().enumerate() {
+        assert_eq!(body.split(' ').next(), Some(at.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_or_foreign_copy_is_told() {
+    let (store, _folder) = open();
+    append(&store, &"x".repeat(100_000)).await.await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let to = copy.path().join("copy.db");
+    store.back_up(&to).await.unwrap();
+    let mut bytes = std::fs::read(&to).unwrap();
+    let end = bytes.len();
+    bytes.truncate(end / 2);
+    std::fs::write(&to, &bytes).unwrap();
+    let damaged = SqliteStore::verify(&to);
+    assert!(
+        matches!(damaged, Err(StoreError::Damaged { .. })),
+        "{damaged:?}"
+    );
+    std::fs::write(&to, b"").unwrap();
+    let empty = SqliteStore::verify(&to);
+    assert!(
+        matches!(empty, Err(StoreError::Damaged { .. })),
+        "{empty:?}"
+    );
 }

@@ -124,6 +124,7 @@ async fn a_failed_write_leaves_nothing_in_the_index() {
     release.send(()).unwrap();
     good.await.unwrap();
     assert!(failing.await.is_err());
+    assert_eq!(search(&store, "needle").await, ["needle good"]);
     assert_eq!(indexed(&store).await, 1);
 }
 
@@ -190,7 +191,7 @@ async fn an_entry_replaced_before_it_was_indexed_is_indexed_once() {
     while store
         .read(|c| {
             Ok(
-                c.prepare("SELECT 1 FROM store_state WHERE key = 'text-index-below'")?
+                c.prepare("SELECT 1 FROM store_state WHERE key = 'text-below' AND value <= (SELECT max(id) FROM messages)")?
                     .exists([])?,
             )
         })
@@ -205,6 +206,38 @@ async fn an_entry_replaced_before_it_was_indexed_is_indexed_once() {
     }
     assert_eq!(indexed(&store).await, 450);
     assert_eq!(search(&store, "needle again").await, ["needle again"]);
+}
+
+#[tokio::test]
+async fn a_message_of_two_archives_is_found_in_both_until_it_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = reopen(&folder, true);
+    let alices = entry(&store, "needle");
+    let bobs = crate::ArchiveEntry {
+        id: store.archive_ids().next(),
+        owner: "bob@x".to_owned(),
+        ..alices.clone()
+    };
+    let writes = vec![Write::Archive(alices), Write::Archive(bobs)];
+    store.append(writes).await.await.unwrap();
+    assert_eq!(search(&store, "needle").await, ["needle"]);
+    assert_eq!(indexed(&store).await, 1, "once for both");
+    let deleted = store.archive_delete_older("alice@x", i64::MAX, 10).await;
+    assert_eq!(deleted, Ok(1));
+    assert_eq!(search(&store, "needle").await, [""; 0]);
+    let filter = ArchiveFilter {
+        text: Some("needle".to_owned()),
+        ..ArchiveFilter::default()
+    };
+    assert_eq!(
+        crate::contract::first(&store, "bob@x", filter).await.count,
+        Some(1)
+    );
+    store
+        .archive_delete_older("bob@x", i64::MAX, 10)
+        .await
+        .unwrap();
+    assert_eq!(indexed(&store).await, 0);
 }
 
 /// Entries in the text index that have the word "needle".
