@@ -29,7 +29,7 @@ key = \"{SERVER_KEY}\"
 [listen]
 starttls = [\"[::]:5222\"]
 direct_tls = [\"[::]:5223\"]
-https = [\"[::]:443\"]
+http_socket = \"/run/imd-http/http.sock\"
 admin = \"/run/imd/admin.sock\"
 
 [web]

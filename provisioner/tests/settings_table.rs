@@ -104,7 +104,7 @@ fn what_takes_settings_up_is_in_the_image() {
         .flat_map(|output| output.actions(&old, &new))
     {
         let unit = match action {
-            Action::Restart(unit) => unit,
+            Action::Restart(unit) | Action::Reload(unit) => unit,
             Action::ReloadNetwork { .. } => "systemd-networkd.service",
             Action::SwitchSsh => "ssh.service",
             Action::SetHostName | Action::Tune => continue,

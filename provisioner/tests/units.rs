@@ -16,13 +16,17 @@ use common::{get, put};
 use provisioner::tuning::file::read_folder;
 use provisioner::tuning::setting::{Wanted, Wherever};
 
-/// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). The two that change the
-/// system are root with few capabilities; imd, which talks to strangers, has none.
-const UNITS: [(&str, u32); 4] = [
+/// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
+/// root with few capabilities; imd and the pages, which talk to strangers, have none.
+const UNITS: [(&str, u32); 7] = [
     ("imd.service", 15),
-    ("perch-apply.service", 30),
-    ("perch-firstboot.service", 35),
-    ("perch-slot-good.service", 20),
+    ("perch-agent.service", 25),
+    ("perch-announce.service", 10),
+    ("perch-apply.service", 25),
+    // It becomes imd's user for the first account.
+    ("perch-firstboot.service", 26),
+    ("perch-slot-good.service", 10),
+    ("perch-web.service", 5),
 ];
 
 fn project() -> PathBuf {

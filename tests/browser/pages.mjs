@@ -32,6 +32,17 @@ function front() {
       request.pipe(passed);
     },
   );
+  server.on("upgrade", (request, socket) => {
+    const passed = http.request({ socketPath: settings.imd, path: request.url, headers: request.headers });
+    passed.on("upgrade", (answer, upstream) => {
+      const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("")}\r\n`);
+      upstream.pipe(socket).pipe(upstream);
+    });
+    passed.on("error", () => socket.destroy());
+    socket.on("error", () => passed.destroy());
+    passed.end();
+  });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
@@ -39,7 +50,7 @@ const server = settings.port ? undefined : await front();
 const port = settings.port ?? server.address().port;
 const browser = await chromium.launch({
   executablePath: settings.chromium ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", `--host-resolver-rules=MAP *.local:443 127.0.0.1:${port}, MAP * ~NOTFOUND`],
+  args: ["--no-sandbox", `--host-resolver-rules=MAP *.local:443 ${settings.address ?? "127.0.0.1"}:${port}, MAP * ~NOTFOUND`],
 });
 
 const widths = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
@@ -62,9 +73,9 @@ async function visitor(options = {}) {
 }
 
 /** Looks at the page as it is: pictures at both widths, in both languages, and axe-core. */
-async function look(page, name) {
+async function look(page, name, once = false) {
   const other = (await page.locator("html").getAttribute("lang")) === "en" ? "zh" : "en";
-  for (const language of [undefined, other]) {
+  for (const language of once ? [undefined] : [undefined, other]) {
     if (language) await page.locator(`.foot button[lang=${language}]`).click();
     const shown = await page.locator("html").getAttribute("lang");
     for (const [width, size] of Object.entries(widths)) {
@@ -81,7 +92,7 @@ async function look(page, name) {
       }
     }
   }
-  await page.locator(`.foot button[lang=${other === "zh" ? "en" : "zh"}]`).click();
+  if (!once) await page.locator(`.foot button[lang=${other === "zh" ? "en" : "zh"}]`).click();
 }
 
 async function next(page, path) {
@@ -91,6 +102,7 @@ async function next(page, path) {
 async function setUp(page) {
   await page.goto("https://perch.local/");
   await look(page, "01-welcome");
+  if (settings.code) await page.fill("[name=code]", settings.code);
   await next(page, "/setup/administrator");
   await look(page, "02-administrator");
   await page.fill("[name=name]", "anna");
@@ -120,16 +132,84 @@ async function setUp(page) {
 
 const areas = [
   ["20-home", "/admin"],
+  ["21-people", "/admin/people"],
+  ["22-person", "/admin/people/ben"],
+  ["23-people-new", "/admin/people-new"],
+  ["24-import", "/admin/people-import"],
+  ["25-groups", "/admin/groups"],
+  ["26-group", "/admin/groups/class-1a"],
+  ["27-invitations", "/admin/invitations"],
+  ["28-rooms", "/admin/rooms"],
+  ["29-room", "/admin/rooms/tea"],
   ["30-log", "/admin/log"],
   ["31-sessions", "/admin/sessions"],
   ["32-power", "/admin/power"],
+  ["33-settings", "/admin/settings"],
+  ["34-tuning", "/admin/settings/tuning"],
 ];
+
+/** Fills the form that has a field, and sends it. */
+async function send(page, path, values, button = "button:not(.second)") {
+  await page.goto(`https://perch.local${path}`);
+  const form = page.locator("main form", { has: page.locator(`[name="${Object.keys(values)[0]}"]`) }).first();
+  for (const [name, value] of Object.entries(values)) await form.locator(`[name="${name}"]`).first().fill(value);
+  await Promise.all([page.waitForNavigation(), form.locator(button).first().click()]);
+}
+
+/** What somebody does who runs the box. */
+async function work(page) {
+  await send(page, "/admin/people-import", { table: "username,display_name,groups,role\nben,Ben B.,Class 1a,member\ncarol,,Class 1a,limited\n" });
+  await page.locator(".good").waitFor();
+  await send(page, "/admin/people-import", { table: "username,role\ndora,queen\n" });
+  await look(page, "24-import-fault", true);
+  await send(page, "/admin/people", { search: "ben" }, "button");
+  assert.equal(await page.locator(".rows li").count(), 1);
+  await page.goto("https://perch.local/admin/people/ben");
+  await page.locator("form[action$='/password'] button").click();
+  await look(page, "22-person-password", true);
+  await page.goto("https://perch.local/admin/people/ben");
+  await page.locator("form[action$='/freeze'] button").click();
+  await page.locator("h1 .tag.bad").waitFor();
+  await page.locator("form[action$='/freeze'] button").click();
+  await send(page, "/admin/rooms", { title: "Tea", name: "tea" });
+  await page.locator(".good").waitFor();
+  await send(page, "/admin/invitations", { uses: "3", note: "For the neighbours" });
+  await look(page, "27-invitation");
+  await send(page, "/admin/invitations", { title: "Class 1a", number: "6" }, "button");
+  await look(page, "27-sheet");
+  await send(page, "/admin/settings", { timezone: "Nowhere" });
+  await page.locator(".fault").waitFor();
+  await page.screenshot({ path: join(settings.screens, "33-settings-fault-en.png"), fullPage: true });
+  await send(page, "/admin/settings", { timezone: "Europe/Berlin" });
+  await look(page, "33-settings-preview", true);
+  await send(page, "/admin/settings", { timezone: "Europe/Berlin" });
+  await page.locator("main form button").first().click();
+  await page.locator("a.button", { hasText: "Done" }).waitFor();
+}
 
 async function run(page) {
   for (const [name, path] of areas) {
     await page.goto(`https://perch.local${path}`);
     await look(page, name);
   }
+}
+
+/** Somebody who was invited: chooses a name, and chats in the browser. */
+async function join_in(invitation) {
+  const page = await visitor();
+  await page.goto(invitation);
+  await page.fill("[name=name]", "eve");
+  await page.fill("[name=password]", PASSWORD);
+  await page.fill("[name=repeat]", PASSWORD);
+  await page.locator("form button").first().click();
+  await page.waitForURL(/\/done/);
+  await page.screenshot({ path: join(settings.screens, "40-registered.png"), fullPage: true });
+  await page.goto("https://perch.local/chat/");
+  await page.locator("input[name=jid]").fill("eve");
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.locator("input[name=password]").press("Enter");
+  await page.locator("#converse-roster").waitFor({ timeout: 60_000 });
+  await page.screenshot({ path: join(settings.screens, "41-chat.png") });
 }
 
 async function others() {
@@ -149,10 +229,11 @@ async function others() {
 try {
   const anna = await visitor();
   const invitation = await setUp(anna);
-  console.log(`invitation ${invitation}`);
+  await work(anna);
   await run(anna);
   await others();
   assert.deepEqual(findings, []);
+  await join_in(invitation);
 } finally {
   await browser.close();
   server?.close();

@@ -4,12 +4,13 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use perch_tests::box_settings::{ANNA, BEN, perch_toml};
+use perch_tests::box_settings::{ANNA, BEN, perch_toml, ssh_toml};
 use perch_tests::card::Card;
 use perch_tests::chat::{assert_web, meet_and_meet_again_after_a_reset, server_on};
 use perch_tests::clients::converse;
 use perch_tests::guest;
 use perch_tests::lab::Lab;
+use perch_tests::node::Project;
 use perch_tests::qemu::Board;
 use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
@@ -40,11 +41,44 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     tuning::assert_tuned_before_imd(&vm)?;
     guest::assert_card_is_written_at_once(&vm, &card)?;
     assert_web(&vm, &card, &lab)?;
+    guest::assert_sandboxed(&vm)?;
+    guest::assert_only_documented_ports(&vm)?;
     lab.note(&format!(
         "the idle imd has {} KiB resident",
         guest::assert_idle_imd_is_small(&vm)?
     ));
     vm.power_off()?;
+    lab.passed();
+    Ok(())
+}
+
+/// A box that nobody has claimed, from its first page to an invited person in the web chat, by a browser alone.
+#[test]
+#[ignore = "run `ci/test --only virt`"]
+fn a_new_box_is_set_up_from_a_browser() -> Result<()> {
+    let lab = Lab::new("virt", "pages")?;
+    let project = Project::install("browser")?;
+    let key = SshKey::new(&lab)?;
+    let card = Card::flash(&lab, "card")?;
+    card.write("perch.toml", ssh_toml(&key).as_bytes())?;
+    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
+    vm.wait_ready()?;
+    let screens = lab.logs.join("screens");
+    fs::create_dir_all(&screens).context("make a folder for screenshots")?;
+    let settings = json!({ "port": vm.ports.https, "screens": screens });
+    project.run(&lab, "pages.mjs", &settings, |_| {})?;
+    let zone = vm.run("readlink /data/etc/localtime")?;
+    ensure!(zone.contains("Europe/Berlin"), "the time zone is {zone}");
+    let log = vm.run("cat /var/lib/perch/audit.jsonl")?;
+    for action in [
+        "box.claim",
+        "box.claimed",
+        "person.freeze",
+        "settings.change",
+    ] {
+        ensure!(log.contains(action), "{action} is not in the log: {log}");
+    }
+    vm.passed();
     lab.passed();
     Ok(())
 }

@@ -15,3 +15,12 @@ pub fn perch_toml(key: &SshKey) -> String {
         key.public
     )
 }
+
+/// SSH with the test's key and nothing else: a box that nobody has claimed.
+#[must_use]
+pub fn ssh_toml(key: &SshKey) -> String {
+    format!(
+        "[ssh]\nenabled = true\nauthorized_keys = [\"{}\"]\n",
+        key.public
+    )
+}

@@ -58,7 +58,10 @@ pub fn assert_web(vm: &Vm, card: &Card, lab: &Lab) -> Result<()> {
         )
     };
     for (path, part) in [
-        ("/", "/chat/converse/converse.min.js"),
+        ("/", "href=\"/chat/\""),
+        ("/chat/", "/chat/converse/converse.min.js"),
+        ("/trust", "/perch-ca.mobileconfig"),
+        ("/static/perch.css", "--accent"),
         ("/chat/converse/converse.min.js", "converse"),
         (
             "/.well-known/host-meta.json",

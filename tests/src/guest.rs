@@ -198,3 +198,87 @@ pub fn settled_state(vm: &Vm) -> Result<String> {
          | grep -Ev '/log/journal/|random-seed|-wal$|-shm$|/tmp/|/systemd/(timesync|timers|catalog|linger|coredump)|/private/|lost.found' | sort",
     )
 }
+
+/// Our units, and the most exposed that each may be, in tenths (`systemd-analyze security`).
+const EXPOSURE: [(&str, u32); 8] = [
+    ("imd", 25),
+    ("perch-agent", 25),
+    ("perch-announce", 25),
+    ("perch-apply", 25),
+    // It becomes imd's user for the first account.
+    ("perch-firstboot", 26),
+    ("perch-slot-good", 25),
+    ("perch-web", 25),
+    // Debian's, with our drop-in: it starts as root to take its ports.
+    ("nginx", 35),
+];
+
+/// Each of our units is as little exposed as it may be.
+///
+/// # Errors
+///
+/// Names the first that is more, with systemd's reasons.
+pub fn assert_sandboxed(vm: &Vm) -> Result<()> {
+    for (unit, most) in EXPOSURE {
+        let command = format!(
+            "systemd-analyze security --no-pager --threshold={most} {unit}.service >/tmp/exposure 2>&1 && echo fine || cat /tmp/exposure"
+        );
+        let said = vm.run(&command)?;
+        ensure!(said.trim() == "fine", "{unit}: {said}");
+    }
+    Ok(())
+}
+
+/// The ports of `docs/operator/ports.md`.
+const PORTS: [&str; 7] = [
+    "22/tcp", "80/tcp", "443/tcp", "5222/tcp", "5223/tcp", "5353/udp", "68/udp",
+];
+
+/// Nothing answers on the network but what is documented; and that does.
+///
+/// # Errors
+///
+/// Names the ports that are open without being documented, or the other way round.
+pub fn assert_only_documented_ports(vm: &Vm) -> Result<()> {
+    let listening = vm.run("ss -Hltun")?;
+    let mut open = std::collections::BTreeSet::new();
+    for line in listening.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (Some(kind), Some(local)) = (fields.first(), fields.get(4)) else {
+            continue;
+        };
+        let Some((address, port)) = local.rsplit_once(':') else {
+            continue;
+        };
+        let address = address.split('%').next().unwrap_or_default();
+        if address.starts_with("127.") || address == "[::1]" {
+            continue;
+        }
+        open.insert((port.parse::<u32>().unwrap_or(0), (*kind).to_owned()));
+    }
+    // avahi asks from ports of its own choice, and DHCPv6 and the lease need theirs.
+    let surprising: Vec<String> = open
+        .iter()
+        .map(|(port, kind)| format!("{port}/{kind}"))
+        .filter(|port| !PORTS.contains(&port.as_str()) && port != "546/udp")
+        .filter(|port| !(port.ends_with("/udp") && is_avahis(vm, port)))
+        .collect();
+    ensure!(
+        surprising.is_empty(),
+        "open without being documented: {surprising:?} in\n{listening}"
+    );
+    for port in ["22/tcp", "80/tcp", "443/tcp", "5222/tcp", "5223/tcp"] {
+        let (number, _) = port.split_once('/').unwrap_or_default();
+        ensure!(
+            open.iter().any(|(open, _)| open.to_string() == number),
+            "{port} is documented and not open:\n{listening}"
+        );
+    }
+    Ok(())
+}
+
+fn is_avahis(vm: &Vm, port: &str) -> bool {
+    let number = port.split('/').next().unwrap_or_default();
+    vm.run(&format!("ss -Hlunp 'sport = :{number}'"))
+        .is_ok_and(|said| said.contains("avahi-daemon"))
+}

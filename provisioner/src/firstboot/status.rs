@@ -106,12 +106,7 @@ fn render(boot: &FirstBoot<'_>) -> String {
 fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
     let settings = &boot.state.settings;
     let given = [
-        (
-            "language (but for the sheet of invitations)",
-            settings.language.is_some(),
-        ),
         ("restore_from", settings.restore_from.is_some()),
-        ("setup_code", boot.secrets.setup_code.is_some()),
         (
             "wifi (this image has no wpa_supplicant)",
             settings.wifi.is_some(),

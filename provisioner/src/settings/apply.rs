@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::outputs::{Action, CERTIFICATES, Piece};
+use super::outputs::{Action, CERTIFICATES, Piece, TAKE_UP_CERTIFICATE};
 use super::plan::{Plan, When, plan};
 use super::secrets::Secrets;
 use crate::files::{Access, Files, PowerCut};
@@ -71,9 +71,12 @@ fn forward(
     }
     certificates::authority(files, system, new)?;
     let (new_certificate, _) = certificates::server(files, system, new)?;
-    let restart = Action::Restart("imd.service");
-    if new_certificate && when == When::Running && !plan.actions.contains(&restart) {
-        plan.actions.push(restart);
+    if new_certificate && when == When::Running {
+        for action in TAKE_UP_CERTIFICATE {
+            if !plan.actions.contains(&action) {
+                plan.actions.push(action);
+            }
+        }
     }
     for piece in &plan.pieces {
         undo.remember(files, &piece.path, piece.access)?;

@@ -82,6 +82,8 @@ pub enum Action {
     },
     /// Restart a unit, if it runs.
     Restart(&'static str),
+    /// Let a unit take its files up without ending connections, if it runs.
+    Reload(&'static str),
     /// Start or stop the SSH server.
     SwitchSsh,
     /// Write the tuning values of the profile, and read them back.
@@ -185,7 +187,8 @@ impl Output {
             }],
             Self::TimeServers => vec![Action::Restart("systemd-timesyncd.service")],
             Self::Ssh => vec![Action::SwitchSsh],
-            Self::Certificate | Self::Imd => vec![Action::Restart("imd.service")],
+            Self::Certificate => TAKE_UP_CERTIFICATE.into(),
+            Self::Imd => vec![Action::Restart("imd.service")],
             Self::Tuning if old.settings.profile() == new.settings.profile() => Vec::new(),
             Self::Tuning => vec![Action::Tune],
         }
@@ -250,7 +253,7 @@ impl Action {
         match self {
             Self::SetHostName | Self::ReloadNetwork { .. } => true,
             Self::Restart(unit) => *unit == "systemd-timesyncd.service",
-            Self::SwitchSsh | Self::Tune => false,
+            Self::Reload(_) | Self::SwitchSsh | Self::Tune => false,
         }
     }
 
@@ -276,6 +279,12 @@ impl Action {
                 system
                     .run(&["systemctl", "try-restart", unit], None)
                     .with_context(|| format!("restarting {unit}"))?;
+                runs(system, unit)
+            }
+            Self::Reload(unit) => {
+                system
+                    .run(&["systemctl", "try-reload-or-restart", unit], None)
+                    .with_context(|| format!("reloading {unit}"))?;
                 runs(system, unit)
             }
             Self::Tune => tune(files, system, state),
@@ -311,6 +320,12 @@ fn runs(system: &dyn System, unit: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// What a new certificate of the server is taken up by. The pages' own connections must outlive it.
+pub const TAKE_UP_CERTIFICATE: [Action; 2] = [
+    Action::Restart("imd.service"),
+    Action::Reload("nginx.service"),
+];
 
 /// The certificates' files.
 pub const CERTIFICATES: [(&str, Access); 4] = [

@@ -110,6 +110,7 @@ impl Plan {
                 format!("reload the network, without {device}")
             }
             Action::Restart(unit) => format!("restart {unit}"),
+            Action::Reload(unit) => format!("reload {unit}"),
             Action::Tune => "write the tuning values of the profile".to_owned(),
             Action::SwitchSsh => "start or stop ssh.service".to_owned(),
         });

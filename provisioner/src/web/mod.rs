@@ -92,6 +92,7 @@ impl Web {
 /// All pages.
 pub fn router(web: &Arc<Web>) -> Router {
     pages::routes()
+        .method_not_allowed_fallback(pages::errors::wrong_method)
         .fallback(pages::errors::not_found)
         .layer(from_fn_with_state(Arc::clone(web), visitor::recognise))
         .layer(from_fn(page::secure))

@@ -101,6 +101,18 @@ async fn every_response_forbids_what_pages_do_not_need() {
     }
 }
 
+#[tokio::test]
+async fn asking_for_what_only_takes_forms_leads_to_the_page_above() {
+    let site = Site::claimed().await;
+    let mut anna = site.anna().await;
+    assert_eq!(
+        anna.open("/admin/power/restart").await.location,
+        "/admin/power"
+    );
+    assert_eq!(anna.open("/sign-out").await.location, "/");
+    assert_eq!(anna.open("/admin/power").await.status, 200);
+}
+
 /// What pages load, read from their templates.
 #[tokio::test]
 async fn everything_that_pages_load_is_there() {

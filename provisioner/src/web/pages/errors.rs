@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::agent::command::Refusal;
 use crate::web::imd::Fault;
@@ -41,6 +41,12 @@ fn error(
 /// There is no such page.
 pub async fn not_found(visitor: Visitor) -> Response {
     absent(&visitor)
+}
+
+/// What a form was sent to is asked for as a page, as by choosing another language there: the page above it has the form.
+pub async fn wrong_method(visitor: Visitor) -> Response {
+    let above = visitor.path.rsplit_once('/').map_or("", |(above, _)| above);
+    Redirect::to(if above.is_empty() { "/" } else { above }).into_response()
 }
 
 /// There is no such page, person or other thing.
