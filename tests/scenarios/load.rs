@@ -13,7 +13,10 @@ const PASSWORD: &str = "load-secret";
 
 /// A server with the accounts `u0` to `u19`.
 fn server(lab: &Lab) -> Result<HostImd> {
-    let imd = HostImd::start_with(lab, &format!("[rooms]\ndomain = \"rooms.{DOMAIN}\"\n"))?;
+    let imd = HostImd::start_with(
+        lab,
+        &format!("[rooms]\ndomain = \"rooms.{DOMAIN}\"\n[limits]\nloopback_exempt = false\n"),
+    )?;
     for user in 0..USERS {
         imd.add_user(&format!("u{user}"), PASSWORD)?;
     }
@@ -21,16 +24,21 @@ fn server(lab: &Lab) -> Result<HostImd> {
     Ok(imd)
 }
 
-/// Runs a scenario of so many users, each for a second; fails when anything was lost, doubled, out of order or dropped.
+/// Runs a scenario of so many users, for a second unless it says how long; fails when anything was lost, doubled, out of order or dropped.
 fn run(lab: &Lab, imd: &HostImd, users: u32, arguments: &str) -> Result<Outcome> {
     let keys = lab.work.join("keys.json");
     let common = format!(
         "perch-load run --strict --users {users} --password {PASSWORD} --domain {DOMAIN} --rooms-domain rooms.{DOMAIN} \
-         --pid {} --keys {} --seconds 1 --warm-up 0.5 --quiet 0.2",
+         --pid {} --keys {} --warm-up 0.5 --quiet 0.2",
         imd.pid(),
         keys.display()
     );
-    let words = common.split(' ').chain(arguments.split(' '));
+    let seconds = match arguments.contains("--seconds") {
+        true => "",
+        false => "--seconds 1",
+    };
+    let words = [&common, seconds, arguments];
+    let words = words.iter().flat_map(|part| part.split_whitespace());
     let Command::Run(options) = Options::try_parse_from(words)?.command else {
         bail!("not a scenario: {arguments}");
     };
@@ -107,6 +115,75 @@ fn a_user_who_is_not_let_in_fails_the_run() -> Result<()> {
     };
     let said = format!("{error:#}");
     ensure!(said.contains("1 of 21 could not log in"), "{said}");
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn a_hostile_half_costs_the_other_half_nothing() -> Result<()> {
+    let lab = Lab::new("load", "hostile")?;
+    let imd = server(&lab)?;
+    let address = format!("--address 127.0.0.1:{}", imd.server.starttls);
+    // A debug build beside other tests: what is held here is order and memory, and `ci/bench` holds 100 ms.
+    let outcome = run(
+        &lab,
+        &imd,
+        USERS,
+        &format!("hostile --rate 10 --bar 1000 --seconds 4 {address}"),
+    )?;
+    ensure!(
+        figure(&outcome, "sent")? >= 30.0,
+        "the polite half did not chat"
+    );
+    for done in ["connections", "logins", "messages"] {
+        let count = figure(&outcome, &format!("hostile_{done}"))?;
+        ensure!(count > 10.0, "only {count} hostile {done}");
+    }
+    let grown = figure(&outcome, "server_rss_growth_mib")?;
+    ensure!(grown < 100.0, "the server's memory grew by {grown} MiB");
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn a_storm_of_logins_drops_nobody_who_is_online() -> Result<()> {
+    let lab = Lab::new("load", "storm")?;
+    let imd = server(&lab)?;
+    let address = format!("--address 127.0.0.1:{}", imd.server.starttls);
+    let outcome = run(&lab, &imd, USERS, &format!("storm --witnesses 4 {address}"))?;
+    ensure!(figure(&outcome, "logins")? == 16.0, "not all others came");
+    ensure!(
+        figure(&outcome, "sent")? >= 2.0,
+        "the witnesses wrote nothing"
+    );
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only load`"]
+fn all_that_people_do_in_a_day_loses_nothing() -> Result<()> {
+    let lab = Lab::new("load", "mixed")?;
+    let imd = server(&lab)?;
+    let address = format!("--address 127.0.0.1:{}", imd.server.starttls);
+    let outcome = run(
+        &lab,
+        &imd,
+        USERS,
+        &format!("mixed --occupants 4 --rate 40 --seconds 5 {address}"),
+    )?;
+    ensure!(
+        figure(&outcome, "archive_queries")? == 8.0,
+        "the archive was not asked as often as it should"
+    );
+    ensure!(
+        outcome.latencies["comers_login"].count > 0,
+        "nobody came and went"
+    );
+    let last = outcome.series.last().context("nothing was measured")?;
+    ensure!(last.1["p50_ms"] > 0.0, "no latency was measured: {last:?}");
     lab.passed();
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Many users at once: logging them in at a given pace, keeping them, and waiting for what is on its way.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,8 @@ pub struct Crowd {
     /// Sessions that have ended, with what the next connection needs.
     gone: Rc<RefCell<Vec<Gone>>>,
     leaving: Rc<Cell<bool>>,
+    /// Who has been told to go.
+    dismissed: Rc<RefCell<HashSet<u32>>>,
     /// Whether the server acknowledges (XEP-0198).
     acks: Rc<Cell<bool>>,
 }
@@ -44,6 +48,18 @@ pub struct Gone {
     pub user: u32,
     managed: Option<Managed>,
     tallies: Vec<(u32, Tally)>,
+}
+
+impl Gone {
+    /// Somebody who has no session yet.
+    #[must_use]
+    pub fn new(user: u32) -> Self {
+        Self {
+            user,
+            managed: None,
+            tallies: Vec::new(),
+        }
+    }
 }
 
 /// What a wave of logins took.
@@ -73,6 +89,7 @@ impl Crowd {
             users,
             gone: Rc::default(),
             leaving: Rc::default(),
+            dismissed: Rc::default(),
             acks: Rc::default(),
         }
     }
@@ -83,19 +100,20 @@ impl Crowd {
     ///
     /// Somebody could not log in.
     pub async fn log_in(&self, at_once: u32) -> Result<Logins> {
-        let all = (0..self.users).map(|user| Gone {
-            user,
-            managed: None,
-            tallies: Vec::new(),
-        });
-        let logins = self.enter(all.collect(), at_once).await;
+        self.log_in_some(0..self.users, at_once).await
+    }
+
+    /// The same for some of them.
+    ///
+    /// # Errors
+    ///
+    /// Somebody could not log in.
+    pub async fn log_in_some(&self, users: Range<u32>, at_once: u32) -> Result<Logins> {
+        let all = users.len();
+        let logins = self.enter(users.map(Gone::new).collect(), at_once).await;
         if logins.failed > 0 {
             let reason = logins.reason.unwrap_or_default();
-            bail!(
-                "{} of {} could not log in: {reason}",
-                logins.failed,
-                self.users
-            );
+            bail!("{} of {all} could not log in: {reason}", logins.failed);
         }
         Ok(logins)
     }
@@ -162,6 +180,9 @@ impl Crowd {
             if crowd.leaving.get() {
                 return;
             }
+            if crowd.dismissed.borrow_mut().remove(&session.user()) {
+                return crowd.board.leave(session.user());
+            }
             if crowd.board.counts().dropped == 0 {
                 eprintln!("user {} was dropped: {error}", session.user());
             }
@@ -173,6 +194,15 @@ impl Crowd {
                 tallies: session.tallies(),
             });
         });
+    }
+
+    /// Ends a user's stream: that connection was not dropped.
+    pub fn dismiss(&self, user: u32) {
+        if let Some(session) = self.board.session(user)
+            && self.dismissed.borrow_mut().insert(user)
+        {
+            session.close();
+        }
     }
 
     /// With whom a user talks.

@@ -27,6 +27,19 @@ impl Histogram {
         self.most = self.most.max(nanos);
     }
 
+    /// Counts all that another has counted.
+    pub fn merge(&mut self, other: &Self) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.sum += other.sum;
+        self.most = self.most.max(other.most);
+    }
+
     /// How many were counted.
     #[must_use]
     pub fn count(&self) -> u64 {

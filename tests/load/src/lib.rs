@@ -3,7 +3,7 @@
 //! One thread holds all of them, so that the rest of the machine is the server's. Bottom up: `scanner` finds stanzas in
 //! bytes; `conn` is a connection (TCP, `tls`, `websocket`); `login` makes it a session (`scram`); `session` serves it and
 //! tells the `board`, on which `tally` and `histogram` are kept; `crowd` holds all users; `scenario` says what they do,
-//! with `pace` for a clock and `process` for the server's cost; `result`, `plot` and `report` write it down.
+//! with `pace` for a clock, `process` for the server's cost and `trend` for what grows; `result`, `plot` and `report` write it down.
 
 pub mod board;
 pub mod card;
@@ -23,4 +23,5 @@ pub mod scram;
 pub mod session;
 pub mod tally;
 pub mod tls;
+pub mod trend;
 pub mod websocket;

@@ -38,6 +38,7 @@ pub enum Scenario {
     /// All log in, `--at-once` at a time, and are then silent: logins per second, processor time and memory for each.
     Login,
     /// All log in at the same moment.
+    /// `--witnesses` of them are there already and chat: what they notice.
     Storm,
     /// Messages at a given rate, whatever the server does.
     Open,
@@ -51,10 +52,15 @@ pub enum Scenario {
     Rooms,
     /// All are cut off by a restart of the server and come back at the same moment.
     Reconnect,
+    /// Chats, rooms, presence, the archive, logins and ends of sessions, `--rate` of them together: does anything grow?
+    Mixed,
+    /// Half of the users send `--rate` messages a second, while the others flood, do not read, come again and again, send
+    /// junk, or connect and say nothing: what the polite half notices.
+    Hostile,
 }
 
 /// One scenario.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Which.
     pub scenario: Scenario,
@@ -138,6 +144,12 @@ pub struct Run {
     /// Rooms: who is in each. Of `room`: the listeners.
     #[arg(long, default_value_t = 20)]
     pub occupants: u32,
+    /// Storm: how many are logged in before and write once a second; 0 for none.
+    #[arg(long, default_value_t = 20)]
+    pub witnesses: u32,
+    /// Hostile: what the p99 of the polite half's deliveries may be, in milliseconds, with `--strict`.
+    #[arg(long, default_value_t = 100.0)]
+    pub bar: f64,
     /// Reconnect: the shell command that restarts the server; its last line is `pid N`.
     #[arg(long)]
     pub restart: Option<String>,

@@ -16,6 +16,8 @@ pub struct Sample {
     pub rss: u64,
     /// The same with shared pages divided among those who share them.
     pub pss: u64,
+    /// Resident memory that is no file's: a database that is mapped does not count.
+    pub anonymous: u64,
     /// Context switches because there was nothing to do.
     pub voluntary: u64,
     /// Context switches because others had to run.
@@ -62,6 +64,7 @@ impl Sample {
             cpu: stat.ticks as f64 / ticks as f64,
             rss: field(&memory, "Rss:") * 1024,
             pss: field(&memory, "Pss:") * 1024,
+            anonymous: field(&memory, "Anonymous:") * 1024,
             voluntary,
             involuntary,
             written: read("io").map_or(0, |io| field(&io, "write_bytes:")),
@@ -73,6 +76,7 @@ impl Sample {
         self.cpu += other.cpu;
         self.rss += other.rss;
         self.pss += other.pss;
+        self.anonymous += other.anonymous;
         self.voluntary += other.voluntary;
         self.involuntary += other.involuntary;
         self.written += other.written;
@@ -161,6 +165,13 @@ pub fn machine_cpu() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
     busy_ticks(&stat) as f64 / ticks as f64
+}
+
+/// Memory that the kernel has given to its own objects, sockets among them, in bytes.
+#[must_use]
+pub fn kernel_objects() -> u64 {
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    field(&memory, "SUnreclaim:") * 1024
 }
 
 /// The first line of `/proc/stat` without idle time and waiting for disks.

@@ -1,9 +1,14 @@
 //! What users do, and what it is found to cost.
 
+mod apart;
+mod chat;
 mod closed;
+mod hostile;
+mod mixed;
 mod open;
 mod reconnect;
 mod rooms;
+mod storm;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,7 +26,7 @@ use crate::crowd::{Crowd, Logins};
 use crate::login::{Server, Transport, Way};
 use crate::options::{Run, Scenario};
 use crate::plot;
-use crate::process::{Sample, machine_cpu, own_cpu};
+use crate::process::{Sample, kernel_objects, machine_cpu, own_cpu};
 use crate::result::{Machine, Outcome};
 use crate::scram::Keys;
 use crate::tls::Tls;
@@ -51,6 +56,13 @@ impl Spent {
     fn others(&self) -> f64 {
         (self.busy - self.own - self.server.cpu) / self.seconds
     }
+}
+
+/// What was held before anybody came.
+struct Before {
+    server: Sample,
+    /// By the kernel, for its own objects.
+    kernel: u64,
 }
 
 /// The beginning of a measurement.
@@ -135,9 +147,10 @@ impl Trial {
             ("seconds", json!(o.seconds)),
         ];
         match o.scenario {
-            Scenario::Open => parameters.push(("rate", json!(o.rate))),
+            Scenario::Open | Scenario::Hostile => parameters.push(("rate", json!(o.rate))),
+            Scenario::Storm => parameters.push(("witnesses", json!(o.witnesses))),
             Scenario::Closed => parameters.push(("in_flight", json!(o.in_flight))),
-            Scenario::Room | Scenario::Rooms => {
+            Scenario::Room | Scenario::Rooms | Scenario::Mixed => {
                 parameters.extend([("rate", json!(o.rate)), ("occupants", json!(o.occupants))])
             }
             _ => {}
@@ -153,7 +166,9 @@ impl Trial {
 
     async fn scenario(&mut self) -> Result<()> {
         match self.options.scenario {
-            Scenario::Login | Scenario::Storm => {
+            Scenario::Storm => self.storm().await,
+            Scenario::Hostile => self.hostile().await,
+            Scenario::Login => {
                 self.arrive().await?;
                 self.note_dropped();
                 Ok(())
@@ -164,6 +179,7 @@ impl Trial {
             Scenario::Room => self.one_room().await,
             Scenario::Rooms => self.many_rooms().await,
             Scenario::Reconnect => self.reconnect().await,
+            Scenario::Mixed => self.mixed().await,
         }
     }
 
@@ -205,23 +221,42 @@ impl Trial {
 
     /// Everybody logs in; what that cost, and what an idle session holds.
     async fn arrive(&mut self) -> Result<()> {
+        let before = self.come(0).await?;
+        self.rest(&before, self.options.users).await
+    }
+
+    /// All from this number on log in. What the server held before.
+    async fn come(&mut self, first: u32) -> Result<Before> {
         if self.options.way == Way::Fast {
             self.ask_for_tokens().await?;
         }
+        let before = Before {
+            server: self.sample()?,
+            kernel: kernel_objects(),
+        };
         let mark = self.mark()?;
         let derived = self.crowd.server.keys.borrow().derived();
-        let logins = self.crowd.log_in(self.at_once()).await?;
+        let users = first..self.options.users;
+        let logins = self.crowd.log_in_some(users, self.at_once()).await?;
         let derived = self.crowd.server.keys.borrow().derived() - derived;
         let spent = self.since(&mark)?;
+        self.note_logins("", &logins, &spent);
+        self.outcome.figure("passwords_derived", derived as f64);
+        Ok(before)
+    }
+
+    /// What each of so many sessions holds when nothing happens any more.
+    async fn rest(&mut self, before: &Before, users: u32) -> Result<()> {
         self.silence().await;
         let idle = self.sample()?;
-        let users = f64::from(self.options.users);
-        let each = |after: u64, before: u64| (after as f64 - before as f64) / 1024.0 / users;
-        self.note_logins("", &logins, &spent);
+        let each =
+            |after: u64, before: u64| (after as f64 - before as f64) / 1024.0 / f64::from(users);
         let o = &mut self.outcome;
-        o.figure("passwords_derived", derived as f64);
-        o.figure("session_rss_kib", each(idle.rss, mark.server.rss));
-        o.figure("session_pss_kib", each(idle.pss, mark.server.pss));
+        o.figure("session_rss_kib", each(idle.rss, before.server.rss));
+        o.figure("session_pss_kib", each(idle.pss, before.server.pss));
+        // Each session has two sockets on this machine, the server's and this tool's.
+        let kernel = each(kernel_objects(), before.kernel) / 2.0;
+        o.figure("socket_kernel_kib", kernel);
         o.figure("server_rss_mib", idle.rss as f64 / f64::from(1 << 20));
         o.figure("server_files", idle.files as f64);
         Ok(())
@@ -349,6 +384,9 @@ impl Trial {
             "dropped",
             "errors",
             "not_acked",
+            "comers_not_let_in",
+            "growing",
+            "over_the_bar",
         ];
         let found = |name: &&str| outcome.figures.get(*name).is_some_and(|n| *n > 0.0);
         let found: Vec<_> = faults.into_iter().filter(found).collect();

@@ -1,14 +1,15 @@
 //! The open loop: messages leave at their time, whether or not the server keeps up, and latency counts from that time.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::chat::Chat;
 use super::{Spent, Trial};
 use crate::card::Card;
-use crate::pace::Pace;
-use crate::session::Message;
+use crate::trend::{LEAST_MIB, Trend, settled};
 
 /// One period at one rate.
 struct Period {
@@ -19,6 +20,8 @@ struct Period {
 
 /// How often memory is read in a long run.
 const SERIES: Duration = Duration::from_secs(10);
+/// Measurements by which growth can be told from chance.
+const ENOUGH: usize = 20;
 
 impl Trial {
     pub(super) async fn open(&mut self) -> Result<()> {
@@ -36,6 +39,7 @@ impl Trial {
         let sent = period.spent.counts.sent as f64;
         self.note_spent(&period.spent, sent, "message");
         self.outcome.figure("rate", sent / seconds);
+        self.note_growth();
         self.note_faults();
         Ok(())
     }
@@ -78,39 +82,14 @@ impl Trial {
 
     /// Sends `rate` messages a second for so many seconds, each by the next user to its partner, and waits for them.
     async fn offer(&mut self, rate: f64, seconds: f64) -> Result<Period> {
-        let pace = Pace::new()?;
         let crowd = self.crowd();
-        let board = &crowd.board;
-        // By a step that shares no divisor with their number, so that neighbours do not speak one after the other.
-        let step = coprime(self.options.users);
-        let total = (rate * seconds) as u64;
-        let began = board.now() + 1_000_000;
-        board.observe(began, began + (seconds * 1e9) as u64);
+        let mut chat = Chat::new(Rc::clone(&crowd), self.options.users, rate)?;
+        let began = chat.began();
+        crowd.board.observe(began, began + (seconds * 1e9) as u64);
         let mark = self.mark()?;
         let mut noted = Instant::now();
-        for number in 0..total {
-            let due = began + (number as f64 * 1e9 / rate) as u64;
-            if board.now() < due {
-                pace.until(board.instant(due)).await?;
-            } else if number % 64 == 0 {
-                // Late: what comes must be read all the same.
-                tokio::task::yield_now().await;
-            }
-            let user = ((number * u64::from(step)) % u64::from(self.options.users)) as u32;
-            if let Some(session) = board.session(user) {
-                let late = board.now().saturating_sub(due);
-                board.lateness.borrow_mut().record(late);
-                let message = Message {
-                    to: &crowd.server.jid(crowd.partner(user)),
-                    kind: "chat",
-                    fan: 1,
-                    stamp: due,
-                };
-                session.send(board, &message);
-            } else {
-                // Somebody who was dropped cannot send; that this message is missing has to show.
-                board.count(|c| c.due += 1);
-            }
+        for _ in 0..(rate * seconds) as u64 {
+            chat.next().await?;
             if seconds > 60.0 && noted.elapsed() > SERIES {
                 noted = Instant::now();
                 self.note_series(&mark)?;
@@ -123,12 +102,28 @@ impl Trial {
         })
     }
 
+    /// Whether memory grew, in a run that was long enough to say.
+    fn note_growth(&mut self) {
+        let points = settled(&self.outcome.series, "server_anonymous_mib");
+        let Some(memory) = Trend::of(&points).filter(|_| points.len() >= ENOUGH) else {
+            return;
+        };
+        let o = &mut self.outcome;
+        o.figure("memory_growth_mib", memory.growth);
+        o.figure("memory_noise_mib", memory.noise);
+        o.figure("growing", f64::from(u8::from(memory.rises(LEAST_MIB))));
+    }
+
     fn note_series(&mut self, mark: &super::Mark) -> Result<()> {
         let spent = self.since(mark)?;
         let figures = [
             (
                 "server_rss_mib",
                 spent.server.rss as f64 / f64::from(1 << 20),
+            ),
+            (
+                "server_anonymous_mib",
+                spent.server.anonymous as f64 / f64::from(1 << 20),
             ),
             ("server_cpu_s", spent.server.cpu),
             ("server_files", spent.server.files as f64),
@@ -140,34 +135,5 @@ impl Trial {
             .series
             .push((spent.seconds, BTreeMap::from(figures)));
         Ok(())
-    }
-}
-
-/// A number near the golden section of `users` that shares no divisor with it.
-fn coprime(users: u32) -> u32 {
-    let divisor = |mut a: u32, mut b: u32| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let golden = (f64::from(users) * 0.618) as u32;
-    (golden.max(1)..)
-        .find(|step| divisor(*step, users) == 1)
-        .unwrap_or(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_user_speaks_once_before_anyone_speaks_again() {
-        for users in [1, 2, 20, 4000, 19_000] {
-            let step = u64::from(coprime(users));
-            let turns = (0..u64::from(users)).map(|n| n * step % u64::from(users));
-            let spoken: std::collections::HashSet<_> = turns.collect();
-            assert_eq!(spoken.len(), users as usize);
-        }
     }
 }

@@ -12,10 +12,10 @@ use crate::session::Message;
 const ENTERING: u64 = 50;
 
 /// A room and who is in it: users `first` to `last`; the first one speaks.
-struct Room {
-    address: String,
-    first: u32,
-    last: u32,
+pub(super) struct Room {
+    pub(super) address: String,
+    pub(super) first: u32,
+    pub(super) last: u32,
 }
 
 impl Trial {
@@ -44,7 +44,7 @@ impl Trial {
         self.speak(&rooms).await
     }
 
-    fn room(&self, number: u32, first: u32, last: u32) -> Room {
+    pub(super) fn room(&self, number: u32, first: u32, last: u32) -> Room {
         // A room that an earlier run has made would have its history.
         let run = std::process::id();
         let address = format!("load-{run}-{number}@{}", self.options.rooms_domain);
@@ -77,7 +77,7 @@ impl Trial {
         Ok(())
     }
 
-    async fn fill(&self, room: &Room) -> Result<()> {
+    pub(super) async fn fill(&self, room: &Room) -> Result<()> {
         let (crowd, address) = (self.crowd(), &room.address);
         let before = crowd.board.counts();
         let enter = |user: u32| {
