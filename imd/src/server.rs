@@ -14,6 +14,7 @@ use crate::feature::avatar::Avatars;
 use crate::feature::caps::Interests;
 use crate::feature::push::Push;
 use crate::feature::{Registry, Service};
+use crate::load::{Full, Load};
 use crate::route::asked::Asked;
 use crate::route::blocked::BlockLists;
 use crate::route::directory::Directory;
@@ -61,6 +62,8 @@ pub struct Server {
     pub rooms: Arc<crate::feature::muc::Rooms>,
     /// Failed logins, by which guessing is slowed down.
     pub guard: crate::sasl::guard::Guard,
+    /// Bounds that all connections share, and what happens beyond them.
+    pub load: Load,
     /// Services on their own domains, such as rooms.
     services: RwLock<HashMap<String, Arc<dyn Service>>>,
     /// The way to other servers; absent: there is no federation.
@@ -104,6 +107,7 @@ impl Server {
             decoy_key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seed),
             rooms: Arc::clone(&rooms),
             guard: crate::sasl::guard::Guard::default(),
+            load: Load::new(&config.limits),
             services: RwLock::default(),
             remote: OnceLock::new(),
             config,
@@ -119,6 +123,16 @@ impl Server {
         // The generator answered at the start; the system call behind it does not fail after that.
         let _ = self.random.fill(&mut bytes);
         bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Whether no more logins are taken at present.
+    #[must_use]
+    pub fn full(&self) -> Option<Full> {
+        let mut chance = [0; 8];
+        // Without chance they come again at the same moment: no reason to let them in.
+        let _ = self.random.fill(&mut chance);
+        self.load
+            .full(self.directory.len(), u64::from_le_bytes(chance))
     }
 
     /// Whether an address belongs to an account of this server.

@@ -305,6 +305,8 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// Words for a person; absent when there is nothing to add.
     pub text: Option<String>,
+    /// After how many seconds another try is worth it (`docs/protocol.md`); absent when that is not known.
+    pub retry_after: Option<u64>,
 }
 
 impl StreamError {
@@ -314,6 +316,7 @@ impl StreamError {
         Self {
             condition,
             text: None,
+            retry_after: None,
         }
     }
 
@@ -322,7 +325,15 @@ impl StreamError {
         Self {
             condition,
             text: Some(text.into()),
+            retry_after: None,
         }
+    }
+
+    /// The same, with the time after which another try is worth it, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// The `<stream:error/>` element.
@@ -332,6 +343,10 @@ impl StreamError {
             .with_child(Element::new(self.condition.as_str(), ns::STREAM_ERRORS));
         if let Some(text) = &self.text {
             error.push(Element::new("text", ns::STREAM_ERRORS).with_text(text.clone()));
+        }
+        // RFC 6120 §4.9.4: a condition of our own goes last.
+        if let Some(seconds) = self.retry_after {
+            error.push(Element::new("retry-after", ns::OVERLOAD).with_text(seconds.to_string()));
         }
         error
     }

@@ -36,6 +36,8 @@ pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
 /// WebSocket framing (RFC 7395).
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// When a server that is full is worth another try (`docs/protocol.md`); ours.
+pub const OVERLOAD: &str = "urn:perch:overload:0";
 /// The reserved `xml` prefix.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// Data forms (XEP-0004).

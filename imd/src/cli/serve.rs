@@ -130,6 +130,10 @@ pub async fn serve(
     };
     let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&server)));
     let heart = tokio::spawn(heartbeat(Arc::clone(&server)));
+    let strain = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { crate::load::watch(&server).await })
+    };
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
     let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
     let others = listen::servers::run(Arc::clone(&server), hosts.clone(), servers);
@@ -158,6 +162,7 @@ pub async fn serve(
         tracing::warn!("some servers did not take their goodbye in time");
     }
     heart.abort();
+    strain.abort();
     server.asked.close();
     if tokio::time::timeout(PUSH_DRAIN, server.push.finished())
         .await

@@ -190,6 +190,7 @@ fn limits(mut table: Table<'_>) -> Limits {
             1_000_000,
             default.http_connections,
         ),
+        sessions: number(t, "sessions", 1, 1_000_000, default.sessions),
         sessions_per_account: number(
             t,
             "sessions_per_account",
@@ -204,6 +205,17 @@ fn limits(mut table: Table<'_>) -> Limits {
             1 << 30,
             default.outbound_bytes,
         ),
+        outbound_total_bytes: size(
+            t,
+            "outbound_total_bytes",
+            1 << 20,
+            1 << 40,
+            default.outbound_total_bytes,
+        ),
+        account_rate: rate(t, "account_rate", default.account_rate),
+        account_burst: rate(t, "account_burst", default.account_burst),
+        address_rate: rate(t, "address_rate", default.address_rate),
+        address_burst: rate(t, "address_burst", default.address_burst),
         write_timeout: time(t, "write_timeout", 1, 600, default.write_timeout),
         life_timeout: time(t, "life_timeout", 1, 3600, default.life_timeout),
         idle_timeout: time(t, "idle_timeout", 1, 86_400, default.idle_timeout),
@@ -267,6 +279,10 @@ pub(super) fn size(
             .ok_or_else(|| format!("a size from {least} to {most} bytes, such as \"64KiB\""))
     };
     table.optional(key, parse).unwrap_or(default)
+}
+
+fn rate(table: &mut Table<'_>, key: &str, default: usize) -> usize {
+    size(table, key, 16 << 10, 1 << 30, default)
 }
 
 pub(super) fn time(

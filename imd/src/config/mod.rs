@@ -162,10 +162,22 @@ pub struct Limits {
     pub connections_before_login: u32,
     /// HTTP connections at one time.
     pub http_connections: u32,
+    /// Sessions of all accounts; the limit of open files bounds them, too.
+    pub sessions: u32,
     /// Sessions of one account.
     pub sessions_per_account: usize,
     /// Bytes that wait for one client before it counts as stuck.
     pub outbound_bytes: usize,
+    /// What an account may send, in bytes per second; small elements count as 1 KiB.
+    pub account_rate: usize,
+    /// What it may send at once.
+    pub account_burst: usize,
+    /// What all connections of one address may send, in bytes per second.
+    pub address_rate: usize,
+    /// What they may send at once.
+    pub address_burst: usize,
+    /// Bytes that wait for all clients together before those for whom most waits count as stuck.
+    pub outbound_total_bytes: usize,
     /// How long one write may make no progress before the connection counts as broken.
     pub write_timeout: Duration,
     /// Silence after which a client is asked for a sign of life.
@@ -214,8 +226,14 @@ impl Default for Limits {
             connections_per_address: 500,
             connections_before_login: 2000,
             http_connections: 4096,
+            sessions: 100_000,
             sessions_per_account: 32,
             outbound_bytes: 4 * 1024 * 1024,
+            outbound_total_bytes: 256 * 1024 * 1024,
+            account_rate: 512 * 1024,
+            account_burst: 8 * 1024 * 1024,
+            address_rate: 4 * 1024 * 1024,
+            address_burst: 64 * 1024 * 1024,
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
             life_timeout: Duration::from_secs(60),

@@ -218,7 +218,9 @@ async fn connection(door: Arc<Door>, accepted: Accepted, permit: OwnedSemaphoreP
                 tracing::info!(peer = %ip, "too many HTTP connections from one address");
                 return;
             };
-            let handshake = door.acceptors.https.accept(stream);
+            let load = &door.server.load;
+            load.rates.connection(ip).await;
+            let handshake = load.turns.take(ip, door.acceptors.https.accept(stream));
             match tokio::time::timeout(door.server.config.limits.login_timeout, handshake).await {
                 Ok(Ok(stream)) => {
                     let peer = Peer::new(ip, guard(count));

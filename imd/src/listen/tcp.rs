@@ -141,8 +141,13 @@ async fn connection(
     permit: OwnedSemaphorePermit,
     _count: Counted,
 ) {
+    let load = &door.server.load;
+    load.rates.connection(peer).await;
     // The handshake's state is large and must not live as long as the connection.
-    if let Some(transport) = Box::pin(transport(&door, stream, peer, direct)).await {
+    let handshake = load
+        .turns
+        .take(peer, transport(&door, stream, peer, direct));
+    if let Some(transport) = handshake.await {
         c2s::serve(Arc::clone(&door.server), transport, permit).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Who is online: sessions by account and resource.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use imd_proto::Jid;
@@ -11,6 +12,8 @@ use crate::session::Session;
 #[derive(Debug, Default)]
 pub struct Directory {
     accounts: RwLock<HashMap<Arc<str>, Vec<Arc<Session>>>>,
+    /// How many sessions there are.
+    count: AtomicUsize,
 }
 
 /// An account has as many sessions as it may have.
@@ -39,6 +42,7 @@ impl Directory {
             return Err(TooManySessions);
         }
         sessions.push(Arc::clone(session));
+        self.count.fetch_add(1, Ordering::Relaxed);
         Ok(None)
     }
 
@@ -54,6 +58,8 @@ impl Directory {
         let before = sessions.len();
         sessions.retain(|s| s.id != session.id);
         let removed = sessions.len() < before;
+        self.count
+            .fetch_sub(before - sessions.len(), Ordering::Relaxed);
         if sessions.is_empty() {
             accounts.remove(&session.user);
         }
@@ -85,11 +91,18 @@ impl Directory {
         accounts.values().flatten().cloned().collect()
     }
 
+    /// Bytes that wait for all clients together.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let sessions = accounts.values().flatten();
+        sessions.map(|session| session.outbound.bytes()).sum()
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        accounts.values().map(Vec::len).sum()
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether nobody is online.
@@ -118,6 +131,7 @@ mod tests {
             directory.session(&"a@b/r".parse().unwrap()).unwrap().id,
             new.id
         );
+        assert_eq!(directory.len(), 1);
         assert!(directory.leave(&new));
         assert!(directory.is_empty());
     }

@@ -60,8 +60,8 @@ fn lock<K>(table: &Mutex<Table<K>>) -> std::sync::MutexGuard<'_, Table<K>> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A household has one IPv4 address, but 2^64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+/// What counts as one address: a household has one of IPv4, but 2^64 of IPv6.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) >> 64 << 64;

@@ -93,7 +93,9 @@ impl Failure {
         }
     }
 
-    const fn with_text(condition: &'static str, text: &'static str) -> Self {
+    /// A failure with words for a person.
+    #[must_use]
+    pub const fn with_text(condition: &'static str, text: &'static str) -> Self {
         Self {
             condition,
             text: Some(text),
@@ -192,6 +194,8 @@ impl Exchange {
         self.named = Some(user.clone());
         let password = password.to_owned();
         let credentials = self.credentials(&user).await?;
+        // Nobody closes it; without a permit it is only computed at once.
+        let _permit = self.server.load.hashing.acquire().await.ok();
         let matches =
             tokio::task::spawn_blocking(move || verify_plain(&password, credentials.as_ref()))
                 .await

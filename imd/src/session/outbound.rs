@@ -143,6 +143,20 @@ impl Outbound {
         !queue.waiting.is_empty()
     }
 
+    /// Bytes that wait, unacknowledged ones included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.queue().bytes
+    }
+
+    /// Ask the connection to end, because too much waits for its client.
+    pub fn end_stuck(&self) {
+        self.end(End::Error(StreamError::with_text(
+            imd_proto::StreamCondition::ResourceConstraint,
+            "too much waits for this client, which does not read",
+        )));
+    }
+
     /// From now on keep what is written until it is acknowledged.
     pub fn manage(&self) {
         self.queue().managed = true;

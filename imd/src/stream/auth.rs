@@ -37,6 +37,9 @@ pub(super) async fn slowed(server: &Server, peer: IpAddr, named: Option<&str>, s
     if matches!(step, Step::Challenge(_)) {
         return step;
     }
+    if let Step::Success { user, .. } = &step {
+        server.load.rates.login(user).await;
+    }
     let limits = &server.config.limits;
     if limits.loopback_exempt && peer.to_canonical().is_loopback() {
         return step;
@@ -51,6 +54,12 @@ pub(super) async fn slowed(server: &Server, peer: IpAddr, named: Option<&str>, s
     step
 }
 
+/// What whoever wants to log in is told while no more are let in.
+pub(super) fn full(server: &Server) -> Option<Failure> {
+    let full = server.full()?;
+    Some(Failure::with_text("temporary-auth-failure", full.text))
+}
+
 /// Carry a login that a client began with `<auth/>`. `None`: it failed and the client may try again.
 pub(super) async fn authenticate<T: Transport>(
     server: &Arc<Server>,
@@ -58,6 +67,9 @@ pub(super) async fn authenticate<T: Transport>(
     offer: &Offer,
     auth: &Element,
 ) -> Result<Option<String>, Ended> {
+    if let Some(failure) = full(server) {
+        return failed(transport, &failure).await;
+    }
     let name = auth.attr("mechanism").unwrap_or_default();
     let mut exchange = match Exchange::new(server, name, offer.clone()) {
         Ok(exchange) => exchange,

@@ -12,6 +12,9 @@ use crate::sasl::Offer;
 use crate::server::Server;
 use crate::session::{Attached, lifecycle};
 
+/// How long a peer has to take its goodbye.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Why a connection is over.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -53,7 +56,12 @@ impl From<ReadError> for Ended {
 /// Serve a client until its connection ends. `permit` is given back once it has logged in.
 pub async fn serve<T: Transport, P: Send>(server: Arc<Server>, transport: Box<T>, permit: P) {
     // The negotiation's state is much larger than the session's: it must not live as long.
-    let entered = Box::pin(enter(&server, transport, permit)).await;
+    let peer = transport.peer();
+    let entered = server
+        .load
+        .turns
+        .take(peer, enter(&server, transport, permit))
+        .await;
     if let Some((transport, attached)) = entered {
         run::run(&server, transport, attached).await;
     }
@@ -67,6 +75,14 @@ async fn enter<T: Transport, P: Send>(
 ) -> Option<(Box<T>, Attached)> {
     let mut opened = false;
     let mut entered = None;
+    if let Some(full) = server.full() {
+        tracing::debug!(peer = %transport.peer(), full.text, "refused");
+        let error = StreamError::with_text(StreamCondition::ResourceConstraint, full.text);
+        let ended = Ended::Error(error.retry_after(full.retry_after));
+        let goodbye = goodbye(server, &mut *transport, ended, opened);
+        let _ = tokio::time::timeout(FAREWELL, goodbye).await;
+        return None;
+    }
     let negotiation = negotiate(server, &mut *transport, &mut opened, &mut entered);
     let shutdown = server.shutdown.clone();
     let outcome = tokio::select! {
@@ -88,7 +104,7 @@ async fn enter<T: Transport, P: Send>(
     };
     let goodbye = goodbye(server, &mut *transport, ended, opened);
     // A peer that does not read its goodbye is not waited for.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
+    let _ = tokio::time::timeout(FAREWELL, goodbye).await;
     None
 }
 

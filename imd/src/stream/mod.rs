@@ -101,4 +101,9 @@ pub trait Transport: Send + 'static {
 
     /// The peer's address.
     fn peer(&self) -> IpAddr;
+
+    /// How many bytes the events since the last call had; 0 where that is bounded otherwise.
+    fn taken(&mut self) -> usize {
+        0
+    }
 }

@@ -17,6 +17,8 @@ use crate::{feature, route};
 
 /// Stanzas whose commit is awaited; when there are so many, no more is read.
 const MAX_PENDING: usize = 256;
+/// Elements of one client that are dealt with before others have their turn.
+const IN_A_ROW: u32 = 8;
 /// Bytes written in one go.
 const WRITE_BYTES: usize = 64 * 1024;
 /// How long the commits of a broken connection are waited for.
@@ -46,6 +48,10 @@ struct Run<T> {
     deadline: Instant,
     life_asked: bool,
     heard: Instant,
+    /// The client sends faster than it may: nothing is read until then, and these bytes are to be counted again.
+    paused: Option<(Instant, usize)>,
+    /// Elements that have been dealt with since others had their turn.
+    in_a_row: u32,
     buffer: Vec<Arc<str>>,
 }
 
@@ -64,6 +70,8 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
         deadline: now + server.config.limits.idle_timeout,
         life_asked: false,
         heard: now,
+        paused: None,
+        in_a_row: 0,
         buffer: Vec::new(),
     };
     let ended = run.until_end(server).await;
@@ -133,15 +141,28 @@ impl<T: Transport> Run<T> {
                     }
                 }
             }
+            let wakes = self.wakes();
             let outcome = tokio::select! {
-                event = self.transport.next(), if self.pending.len() < MAX_PENDING => match event {
-                    Ok(Some(event)) => Box::pin(self.received(server, event)).await,
+                event = self.transport.next(), if self.pending.len() < MAX_PENDING && self.paused.is_none() => match event {
+                    Ok(Some(event)) => {
+                        let bytes = self.transport.taken();
+                        let received = Box::pin(self.received(server, event)).await;
+                        self.count(server, bytes).await;
+                        received
+                    }
                     Ok(None) => Err(Ended::Closed),
                     Err(error) => Err(error.into()),
                 },
                 outcome = front(&mut self.pending), if !self.pending.is_empty() => Box::pin(self.committed(server, outcome)).await,
                 () = self.session.outbound.changed() => Box::pin(self.write(server)).await,
-                () = tokio::time::sleep_until(self.deadline) => Box::pin(self.silence(server)).await,
+                () = tokio::time::sleep_until(wakes) => match self.paused {
+                    Some((until, bytes)) if until <= Instant::now() => {
+                        self.paused = None;
+                        self.count(server, bytes).await;
+                        Ok(())
+                    }
+                    _ => Box::pin(self.silence(server)).await,
+                },
                 () = &mut stop => {
                     // What waits for the client goes out before the goodbye, or is kept with the session.
                     let _ = Box::pin(self.write(server)).await;
@@ -152,6 +173,26 @@ impl<T: Transport> Run<T> {
                 return ended;
             }
         }
+    }
+
+    /// Count what was read, and read no more for a while if that was too much.
+    async fn count(&mut self, server: &Arc<Server>, bytes: usize) {
+        let wait = server
+            .load
+            .rates
+            .count(&self.session.user, self.transport.peer(), bytes);
+        self.paused = wait.map(|wait| (Instant::now() + wait, bytes));
+        self.in_a_row += 1;
+        if self.in_a_row >= IN_A_ROW {
+            self.in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The next moment at which there is something to do without the client.
+    fn wakes(&self) -> Instant {
+        let paused = self.paused.map(|(until, _)| until);
+        paused.map_or(self.deadline, |until| until.min(self.deadline))
     }
 
     async fn received(&mut self, server: &Arc<Server>, event: StreamEvent) -> Result<(), Ended> {

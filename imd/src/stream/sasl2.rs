@@ -59,6 +59,9 @@ pub(super) async fn authenticate<T: Transport>(
     request: &Element,
     entered: &mut Option<Attached>,
 ) -> Result<Option<LoggedIn>, Ended> {
+    if let Some(failure) = auth::full(server) {
+        return failed(transport, &failure).await;
+    }
     let agent = request.child("user-agent", ns::SASL2).and_then(read_agent);
     let attempt = attempt(server, transport, offer, agent.as_ref(), request).await?;
     let proved = match attempt {
@@ -158,6 +161,7 @@ async fn by_token(
     };
     let checked = ht::check(server, mechanism, &message, &agent.id, count, binding).await?;
     sasl::allowed(server, &checked.user).await?;
+    server.load.rates.login(&checked.user).await;
     let invalidate = matches!(fast.attr("invalidate"), Some("true" | "1"));
     if invalidate {
         let revoked = server

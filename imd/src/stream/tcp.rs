@@ -46,6 +46,8 @@ pub struct Tcp {
     after_login: Limits,
     peer: IpAddr,
     closed: bool,
+    /// Bytes of events.
+    taken: usize,
 }
 
 thread_local! {
@@ -104,6 +106,7 @@ impl Tcp {
             after_login,
             peer,
             closed: false,
+            taken: 0,
         }
     }
 
@@ -149,6 +152,7 @@ impl Transport for Tcp {
                 let event = self.reader.next(&mut rest)?;
                 let used = self.input.len() - rest.len();
                 self.input.advance(used);
+                self.taken += used;
                 if self.input.is_empty() {
                     self.input = BytesMut::new();
                 }
@@ -246,5 +250,9 @@ impl Transport for Tcp {
 
     fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    fn taken(&mut self) -> usize {
+        std::mem::take(&mut self.taken)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use imd_proto::xml::{Limits, StreamEvent, parse_document};
@@ -35,8 +36,14 @@ pub(super) async fn upgrade(
     }
     let Ok(permit) = Arc::clone(&web.before_login).try_acquire_owned() else {
         let text = "Too many people are logging in at the moment; try again.\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        return later(text, 5);
     };
+    if let Some(full) = web.server.full() {
+        return later(
+            &format!("At the moment {}; try again.\n", full.text),
+            full.retry_after,
+        );
+    }
     let most = web.server.config.limits.stanza_bytes;
     let address = peer.address(&headers);
     upgrade
@@ -49,6 +56,7 @@ pub(super) async fn upgrade(
                 limits: web.before_login_limits(),
                 after_login: web.after_login_limits(),
                 closed: false,
+                taken: 0,
                 _peer: peer,
             };
             let ongoing = web.ongoing.clone();
@@ -60,6 +68,12 @@ pub(super) async fn upgrade(
         })
 }
 
+/// Come again in so many seconds.
+pub(super) fn later(text: &str, seconds: u64) -> Response {
+    let headers = [(RETRY_AFTER, seconds.to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, text.to_owned()).into_response()
+}
+
 /// A stream over a WebSocket.
 struct Ws {
     socket: WebSocket,
@@ -67,6 +81,8 @@ struct Ws {
     limits: Limits,
     after_login: Limits,
     closed: bool,
+    /// Bytes of events.
+    taken: usize,
     /// Keeps the connection counted.
     _peer: Peer,
 }
@@ -98,6 +114,7 @@ impl Transport for Ws {
             match self.socket.recv().await {
                 Some(Ok(Message::Text(text))) => {
                     // White space between elements is no frame of its own (RFC 7395 §3.3.3), but some send it.
+                    self.taken += text.len();
                     if !text.trim().is_empty() {
                         return Ok(Some(event(&text, self.limits)?));
                     }
@@ -193,6 +210,10 @@ impl Transport for Ws {
 
     fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    fn taken(&mut self) -> usize {
+        std::mem::take(&mut self.taken)
     }
 }
 

@@ -117,3 +117,30 @@ async fn older_clients_that_establish_a_session_are_answered() {
         .await;
     assert_eq!(answer.attr("type"), Some("result"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_server_is_full_browsers_are_told_when_to_come_again() {
+    let site = Site::start("[limits]\nsessions = 1\n").await;
+    let _alice = site.login("alice").await;
+    let socket = Request::get("/ws")
+        .header("host", DOMAIN)
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("sec-websocket-protocol", "xmpp")
+        .body(Full::default())
+        .unwrap();
+    let bosh = Request::post("/bosh")
+        .header("host", DOMAIN)
+        .body(Full::from(
+            "<body xmlns='http://jabber.org/protocol/httpbind' to='perch.test' rid='1' wait='60' hold='1'/>",
+        ))
+        .unwrap();
+    for request in [socket, bosh] {
+        let response = site.send(request).await;
+        assert_eq!(response.status(), 503, "{}", text(&response));
+        let after = response.headers()["retry-after"].to_str().unwrap();
+        assert!((30..60).contains(&after.parse::<u64>().unwrap()), "{after}");
+    }
+}

@@ -83,8 +83,7 @@ pub(super) fn element_into(out: &mut String, element: &Element, default_ns: &str
     out.push('>');
 }
 
-/// Append an attribute to a start tag.
-pub fn attribute_into(out: &mut String, name: &str, value: &str) {
+fn attribute_into(out: &mut String, name: &str, value: &str) {
     out.push(' ');
     out.push_str(name);
     out.push_str("='");

@@ -77,7 +77,9 @@ pub fn address(stanza: &str, to: &Jid) -> Arc<str> {
     let (name, rest) = stanza.split_at(name_end);
     let mut out = String::with_capacity(stanza.len() + to.as_str().len() + 6);
     out.push_str(name);
-    xml::attribute_into(&mut out, "to", to.as_str());
+    out.push_str(" to='");
+    xml::escape_into(&mut out, to.as_str());
+    out.push('\'');
     out.push_str(rest);
     out.into()
 }

@@ -26,6 +26,7 @@ use imd_proto::xml::{StreamEvent, parse_document};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Peer, Web};
+use crate::load::Full;
 use crate::stream::c2s;
 use body::{Body, HTTPBIND, terminate};
 
@@ -111,7 +112,10 @@ async fn request(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Response {
-    let answer = answer(&web, peer, &headers, &bytes).await;
+    let answer = match answer(&web, peer, &headers, &bytes).await {
+        Ok(answer) => answer,
+        Err(full) => return super::ws::later(full.text, full.retry_after),
+    };
     let headers = [
         (CONTENT_TYPE, "text/xml; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
@@ -121,9 +125,17 @@ async fn request(
 }
 
 /// The body of the response: XEP-0124 §17.3 reports every condition with status 200.
-async fn answer(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, bytes: &[u8]) -> String {
+///
+/// # Errors
+/// A session begins, and no more are let in.
+async fn answer(
+    web: &Arc<Web>,
+    peer: Peer,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<String, Full> {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return terminate("bad-request");
+        return Ok(terminate("bad-request"));
     };
     let mut limits = web.after_login_limits();
     limits.stanza_bytes += 4096;
@@ -131,28 +143,31 @@ async fn answer(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, bytes: &[u8]) -
     limits.depth += 1;
     let element = match parse_document(text, limits) {
         Ok(element) if element.is("body", HTTPBIND) => element,
-        _ => return terminate("bad-request"),
+        _ => return Ok(terminate("bad-request")),
     };
     let Some(body) = Body::read(element) else {
-        return terminate("bad-request");
+        return Ok(terminate("bad-request"));
     };
     let small = web.server.config.limits.login_stanza_bytes;
     let handle = match &body.sid {
         Some(sid) => web.bosh.find(sid),
         // A session that begins is not logged in.
-        None if text.len() > small => return terminate("policy-violation"),
-        None => begin(web, peer, headers, &body),
+        None if text.len() > small => return Ok(terminate("policy-violation")),
+        None => match web.server.full() {
+            Some(full) => return Err(full),
+            None => begin(web, peer, headers, &body),
+        },
     };
     let Some(handle) = handle else {
         let known = body.sid.is_some();
-        return terminate(if known {
+        return Ok(terminate(if known {
             "item-not-found"
         } else {
             "improper-addressing"
-        });
+        }));
     };
     if !handle.authenticated.load(Ordering::Acquire) && text.len() > small {
-        return terminate("policy-violation");
+        return Ok(terminate("policy-violation"));
     }
     let (reply, answered) = oneshot::channel();
     if handle
@@ -161,12 +176,11 @@ async fn answer(web: &Arc<Web>, peer: Peer, headers: &HeaderMap, bytes: &[u8]) -
         .await
         .is_err()
     {
-        return terminate("item-not-found");
+        return Ok(terminate("item-not-found"));
     }
     // A session that ends while the request waits says so by dropping it.
-    answered
-        .await
-        .unwrap_or_else(|_| terminate("item-not-found"))
+    let answer = answered.await;
+    Ok(answer.unwrap_or_else(|_| terminate("item-not-found")))
 }
 
 /// Begin a session (XEP-0124 §7.1). `None`: it asks for nothing that there is, or too many are logging in.
