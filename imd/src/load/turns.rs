@@ -1,7 +1,8 @@
 //! Logins take turns, so that a storm of them leaves the processor to those who are online.
 //!
 //! A login is worked at only while it has a turn, and gives it back whenever it waits for its peer, so a peer that says nothing
-//! holds none. Who has begun goes before who has not, and networks take turns among each other.
+//! holds none. Who has begun goes before who has not, and networks take turns among each other. The next
+//! turn begins when tasks that were ready before have run.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -15,12 +16,14 @@ use std::time::{Duration, Instant};
 use crate::sasl::guard::network;
 
 /// Turns of those who have begun for one of those who have not.
-const BEGUN_FIRST: u32 = 4;
+const BEGUN_FIRST: u32 = 16;
 /// How long a wait is remembered: nobody has waited since.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
 /// Who works and who waits.
-pub struct Turns {
+pub struct Turns(Arc<Shared>);
+
+struct Shared {
     line: Mutex<Line>,
     at_once: usize,
     began: Instant,
@@ -104,19 +107,19 @@ impl Turns {
     /// With so many logins worked at at the same moment.
     #[must_use]
     pub fn new(at_once: usize) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             line: Mutex::default(),
             at_once: at_once.max(1),
             began: Instant::now(),
             waited: AtomicU64::new(0),
             waited_at: AtomicU64::new(0),
-        }
+        }))
     }
 
     /// Work at somebody's login, by turns.
     pub fn take<F: Future>(&self, peer: IpAddr, work: F) -> Turn<'_, F> {
         Turn {
-            turns: self,
+            turns: &self.0,
             network: network(peer),
             place: None,
             begun: false,
@@ -127,13 +130,15 @@ impl Turns {
     /// How long the last turn was waited for; nothing when that is over.
     #[must_use]
     pub fn wait(&self) -> Duration {
-        let ago = self.now() - self.waited_at.load(Ordering::Relaxed).min(self.now());
-        if Duration::from_millis(ago) > REMEMBERED {
+        let ended = self.0.waited_at.load(Ordering::Relaxed);
+        if Duration::from_millis(self.0.now().saturating_sub(ended)) > REMEMBERED {
             return Duration::ZERO;
         }
-        Duration::from_millis(self.waited.load(Ordering::Relaxed))
+        Duration::from_millis(self.0.waited.load(Ordering::Relaxed))
     }
+}
 
+impl Shared {
     fn now(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
@@ -165,7 +170,7 @@ impl Turns {
 
 /// Work that is done by turns.
 pub struct Turn<'a, F> {
-    turns: &'a Turns,
+    turns: &'a Arc<Shared>,
     network: IpAddr,
     place: Option<Arc<Place>>,
     begun: bool,
@@ -205,11 +210,30 @@ impl<F> Turn<'_, F> {
     }
 }
 
-/// Passes the turn on, also when the work panics.
-struct Passing<'a>(&'a Turns);
+/// Passes the turn on, also when the work panics: not at once, but when tasks that are ready have run and the runtime has looked
+/// for what has come. A login that is ready would else follow another without an end.
+struct Passing<'a>(&'a Arc<Shared>);
 
 impl Drop for Passing<'_> {
     fn drop(&mut self) {
+        let waker = Arc::new(Pass(Arc::clone(self.0))).into();
+        // Outside of a runtime this wakes at once.
+        let mut later = std::pin::pin!(tokio::task::yield_now());
+        if later
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready()
+        {
+            self.0.pass();
+        }
+    }
+}
+
+/// Passes a turn on when it is woken.
+struct Pass(Arc<Shared>);
+
+impl std::task::Wake for Pass {
+    fn wake(self: Arc<Self>) {
         self.0.pass();
     }
 }
@@ -254,8 +278,8 @@ mod tests {
 
     /// A turn that is held until told otherwise, by a task that never ends a poll: a place of work that is taken.
     fn occupied(turns: &Turns) -> Passing<'_> {
-        turns.line().working += 1;
-        Passing(turns)
+        turns.0.line().working += 1;
+        Passing(&turns.0)
     }
 
     fn poll<F: Future>(turn: &mut Pin<Box<Turn<'_, F>>>) -> Poll<F::Output> {
@@ -292,7 +316,7 @@ mod tests {
     fn networks_take_turns_whatever_the_number_of_their_logins() {
         let turns = Turns::new(1);
         assert_eq!(order(&turns, &[1, 1, 1, 1, 2, 3]), [0, 4, 5, 1, 2, 3]);
-        assert_eq!(turns.line().working, 0);
+        assert_eq!(turns.0.line().working, 0);
     }
 
     #[test]
@@ -311,7 +335,7 @@ mod tests {
                 }
             })
         };
-        let mut begun: Vec<_> = (0..6)
+        let mut begun: Vec<_> = (0..18)
             .map(|n| Box::pin(turns.take(address(n), twice())))
             .collect();
         for login in &mut begun {
@@ -324,18 +348,18 @@ mod tests {
             assert!(poll(login).is_pending(), "it waits for its turn");
         }
         drop(held);
-        let ready: Vec<_> = begun[..4]
+        let ready: Vec<_> = begun[..16]
             .iter_mut()
             .map(|login| poll(login).is_ready())
             .collect();
-        assert_eq!(ready, [true; 4]);
+        assert_eq!(ready, [true; 16]);
         assert!(
-            poll(&mut begun[4]).is_pending(),
+            poll(&mut begun[16]).is_pending(),
             "it is the newcomer's turn"
         );
         assert!(poll(&mut new).is_ready());
-        assert!(poll(&mut begun[4]).is_ready() && poll(&mut begun[5]).is_ready());
-        assert_eq!(polls.load(Ordering::Relaxed), 12);
+        assert!(poll(&mut begun[16]).is_ready() && poll(&mut begun[17]).is_ready());
+        assert_eq!(polls.load(Ordering::Relaxed), 36);
     }
 
     #[test]
@@ -356,7 +380,7 @@ mod tests {
         assert!(poll(&mut last).is_pending());
         drop(granted);
         assert!(poll(&mut last).is_ready());
-        assert_eq!(turns.line().working, 0);
+        assert_eq!(turns.0.line().working, 0);
     }
 
     #[test]
@@ -389,7 +413,42 @@ mod tests {
         }
         while storm.join_next().await.is_some() {}
         assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
-        assert_eq!(turns.line().working, 0);
-        assert!(turns.line().begun.is_empty() && turns.line().new.is_empty());
+        // The last turns are passed on.
+        tokio::task::yield_now().await;
+        assert_eq!(turns.0.line().working, 0);
+        assert!(turns.0.line().begun.is_empty() && turns.0.line().new.is_empty());
+    }
+
+    /// A task that is online is ready as often as it can be; each login needs many turns.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_is_online_has_its_turn_between_any_two_of_logins() {
+        let turns = Arc::new(Turns::new(1));
+        let worked = Arc::new(AtomicUsize::new(0));
+        let mut storm = tokio::task::JoinSet::new();
+        for number in 0..50 {
+            let (turns, worked) = (Arc::clone(&turns), Arc::clone(&worked));
+            storm.spawn(async move {
+                let work = async {
+                    for _ in 0..10 {
+                        worked.fetch_add(1, Ordering::SeqCst);
+                        tokio::task::yield_now().await;
+                    }
+                };
+                turns.take(address(number), work).await;
+            });
+        }
+        let online = tokio::spawn(async move {
+            let (mut before, mut most) = (worked.load(Ordering::SeqCst), 0);
+            while before < 500 {
+                tokio::task::yield_now().await;
+                let now = worked.load(Ordering::SeqCst);
+                most = most.max(now - before);
+                before = now;
+            }
+            most
+        });
+        while storm.join_next().await.is_some() {}
+        let most = online.await.unwrap();
+        assert!(most <= 4, "{most} turns of logins in a row");
     }
 }

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl Trial {
     pub(super) async fn hostile(&mut self) -> Result<()> {
-        let polite = self.options.users / 2 & !1;
+        let polite = (self.options.users / 2) & !1;
         ensure!(polite >= 2, "{} users have no half", self.options.users);
         let apart = Apart::start(&self.options, polite).await?;
         tokio::time::sleep(Duration::from_secs_f64(self.options.quiet)).await;
