@@ -21,6 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// When whoever is refused for another reason may come again, at the least.
 const COME_AGAIN: Duration = Duration::from_secs(30);
 
+/// Of how many times one is enough to look at queues that are not half full.
+const SELDOM: u32 = 10;
 /// How often buckets that are full again are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 /// Files that are left for the database, the web, and those who log in.
@@ -99,8 +101,14 @@ pub async fn watch(server: &Server) {
             load.rates.forget();
         }
     };
-    let look = || {
-        load.queues.look(&server.directory);
+    let passed = std::cell::Cell::new(0);
+    let look = move || {
+        // Looking at all queues costs more than a message: seldom while there is room.
+        passed.set(passed.get() + 1);
+        if passed.get() >= SELDOM || load.queues.are_half_full() {
+            passed.set(0);
+            load.queues.look(&server.directory);
+        }
     };
     tokio::join!(strain::watch(&load.rates, look), forgetting);
 }

@@ -46,6 +46,12 @@ impl Queues {
         ended
     }
 
+    /// Whether more than half of the room is used.
+    #[must_use]
+    pub fn are_half_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= self.most / 2
+    }
+
     /// Whether there is hardly any room left.
     #[must_use]
     pub fn are_full(&self) -> bool {
