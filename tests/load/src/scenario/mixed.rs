@@ -210,7 +210,12 @@ impl Day {
         let board = Rc::clone(&self.crowd.board);
         match deed {
             Deed::Chat => {
-                let user = self.turn(deed, self.staying);
+                let mut user = self.turn(deed, self.staying);
+                if self.rooms.iter().any(|room| room.first == user) {
+                    // A room's message waits for the disk and a chat does not: no order between the two is promised to one
+                    // who hears both from the same.
+                    user ^= 1;
+                }
                 let to = self.crowd.server.jid(user ^ 1);
                 self.says(user, &to, "chat", 1, due);
             }
