@@ -182,8 +182,13 @@ fn all_that_people_do_in_a_day_loses_nothing() -> Result<()> {
         outcome.latencies["comers_login"].count > 0,
         "nobody came and went"
     );
-    let last = outcome.series.last().context("nothing was measured")?;
-    ensure!(last.1["p50_ms"] > 0.0, "no latency was measured: {last:?}");
+    let measured = |(_, figures): &(f64, std::collections::BTreeMap<String, f64>)| {
+        figures.get("p50_ms").is_some_and(|p50| *p50 > 0.0)
+    };
+    ensure!(
+        outcome.series.iter().any(measured),
+        "no latency was measured"
+    );
     lab.passed();
     Ok(())
 }
