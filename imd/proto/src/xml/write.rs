@@ -8,7 +8,9 @@ use crate::ns;
 /// Append text, escaped so that it can stand in content and in attribute values.
 pub fn escape_into(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find(['&', '<', '>', '\'', '"', '\r', '\n', '\t']) {
+    // By bytes: nearly always there is nothing to escape, and all that can be is ASCII.
+    let special = |b| matches!(b, b'&' | b'<' | b'>' | b'\'' | b'"' | b'\r' | b'\n' | b'\t');
+    while let Some(at) = rest.bytes().position(special) {
         out.push_str(&rest[..at]);
         out.push_str(match rest.as_bytes()[at] {
             b'&' => "&amp;",
@@ -27,7 +29,8 @@ pub fn escape_into(out: &mut String, text: &str) {
 
 fn text_into(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find(['&', '<', '>', '\r']) {
+    let special = |b| matches!(b, b'&' | b'<' | b'>' | b'\r');
+    while let Some(at) = rest.bytes().position(special) {
         out.push_str(&rest[..at]);
         out.push_str(match rest.as_bytes()[at] {
             b'&' => "&amp;",
