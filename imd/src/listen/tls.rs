@@ -36,6 +36,8 @@ pub fn acceptors(files: &TlsFiles) -> Result<Acceptors> {
     let mut https = starttls.clone();
     https.alpn_protocols = vec![b"http/1.1".to_vec()];
     stream::tls::enable(&mut starttls);
+    // A client of a stream has one connection and so has use for one ticket; browsers open several.
+    starttls.send_tls13_tickets = 1;
     let mut direct = starttls.clone();
     direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
     Ok(Acceptors {

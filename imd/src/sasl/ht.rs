@@ -115,11 +115,14 @@ pub async fn check(
     if token.expires_at <= now {
         return Err(Failure::new("credentials-expired"));
     }
-    let used = server
-        .store
-        .use_login_token(&user, client, &token.secret, count)
-        .await
-        .map_err(store_failed)?;
+    // A token that is in use and is not counted stays as it is, and the login waits for no disk.
+    let unchanged = token.used && token.counter.is_none() && count.is_none();
+    let used = unchanged
+        || server
+            .store
+            .use_login_token(&user, client, &token.secret, count)
+            .await
+            .map_err(store_failed)?;
     if !used {
         // The same message for the second time (XEP-0484 §3.4).
         return Err(Failure::not_authorized());
