@@ -135,6 +135,12 @@ impl Client {
         self.stream.flush().await.context("flush to the server")
     }
 
+    /// Whether `text` has come and is still to be read.
+    #[must_use]
+    pub fn has_come(&self, text: &str) -> bool {
+        self.unread.contains(text)
+    }
+
     /// Reads up to and with `mark`, and returns what was read.
     ///
     /// # Errors
