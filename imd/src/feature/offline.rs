@@ -8,7 +8,7 @@ use imd_proto::{Element, Stanza, ns};
 use super::{Feature, time};
 use crate::route;
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Queued, Session};
 
 pub(super) struct Offline;
 
@@ -52,7 +52,7 @@ impl Feature for Offline {
                 element.push(delay);
                 if session
                     .outbound
-                    .push(element.to_xml_in(ns::CLIENT).into())
+                    .push(Queued::whole(element.to_xml_in(ns::CLIENT).into()))
                     .is_err()
                 {
                     // What did not fit waits for the next login.

@@ -5,6 +5,7 @@
 
 pub mod lifecycle;
 mod outbound;
+mod queued;
 pub mod resumable;
 pub mod saved;
 
@@ -16,7 +17,8 @@ use imd_proto::{Element, Jid};
 
 use crate::feature::csi;
 
-pub use outbound::{End, Outbound, PushError};
+pub use outbound::{End, Outbound, PushError, Taken};
+pub use queued::Queued;
 
 /// Presence that a session has broadcast.
 #[derive(Debug, Clone)]
@@ -38,8 +40,6 @@ pub struct State {
     pub carbons: bool,
     /// Whether it asked for the block list and so gets its pushes (XEP-0191).
     pub blocking: bool,
-    /// Whether the client says that nobody looks at it (XEP-0352).
-    pub inactive: bool,
     /// Who got presence directly and must be told when it ends (RFC 6121 §4.6).
     pub directed: BTreeSet<Jid>,
     /// The nodes that the client wants to hear of (XEP-0163), sorted; absent while that is not known.
@@ -98,6 +98,8 @@ pub struct Session {
     connection: Arc<tokio::sync::Mutex<()>>,
     /// How often a connection has been attached.
     attachments: AtomicU64,
+    /// The client says that nobody looks at it (XEP-0352). Not in the state: whoever sends something asks.
+    inactive: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -117,15 +119,16 @@ impl Session {
     pub fn new(jid: Jid, outbound_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             user: jid.local().unwrap_or_default().into(),
+            outbound: Outbound::new(jid.clone(), outbound_bytes),
             jid,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            outbound: Outbound::new(outbound_bytes),
             agent: OnceLock::new(),
             state: Mutex::default(),
             management: Mutex::default(),
             handled: AtomicU32::new(0),
             connection: Arc::default(),
             attachments: AtomicU64::new(0),
+            inactive: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -158,6 +161,17 @@ impl Session {
     /// Keep what its client says about itself; only the first time counts.
     pub fn set_agent(&self, agent: UserAgent) {
         let _ = self.agent.set(agent);
+    }
+
+    /// Whether its client says that nobody looks at it (XEP-0352).
+    #[must_use]
+    pub fn is_inactive(&self) -> bool {
+        self.inactive.load(Ordering::Acquire)
+    }
+
+    /// Note whether somebody looks at the client.
+    pub fn set_inactive(&self, inactive: bool) {
+        self.inactive.store(inactive, Ordering::Release);
     }
 
     /// Whether a connection serves it now.
@@ -224,11 +238,16 @@ impl Session {
 
     /// Queue a serialised stanza, as it stands in a stream whose default namespace is `jabber:client`.
     pub fn send_xml(&self, xml: Arc<str>) {
+        self.send_queued(Queued::whole(xml));
+    }
+
+    /// Queue a serialised stanza that others may get, too.
+    pub fn send_queued(&self, stanza: Queued) {
         // A full queue has marked the session to be ended by its connection; there is nobody to tell here.
-        let _ = if self.state().inactive && csi::xml_can_wait(&xml) {
-            self.outbound.hold(xml)
+        let _ = if self.is_inactive() && csi::xml_can_wait(stanza.xml()) {
+            self.outbound.hold(stanza)
         } else {
-            self.outbound.push(xml)
+            self.outbound.push(stanza)
         };
     }
 }
@@ -246,7 +265,7 @@ mod tests {
         let session = Session::new("a@b/c".parse().unwrap(), 1 << 20);
         session.send_xml("<presence/>".into());
         assert!(is_woken(&session).await);
-        session.state().inactive = true;
+        session.set_inactive(true);
         session.send_xml("<presence/>".into());
         assert!(!is_woken(&session).await);
         session.send_xml("<message><body>x</body></message>".into());

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imd_proto::StreamError;
+use imd_proto::{Jid, StreamError};
 use tokio::sync::Notify;
+
+use super::queued::Queued;
 
 /// Why a connection has to end.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub enum PushError {
     Ended,
 }
 
+/// What [`Outbound::take`] has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// More waits to be written.
+    pub more: bool,
+    /// The client is to be asked for an acknowledgement.
+    pub ask: bool,
+}
+
+/// Unacknowledged stanzas after which a client is asked for an acknowledgement, whatever they are.
+const ASK_AFTER: usize = 16;
 /// The most stanzas that are held back for a client that nobody looks at.
 const HELD_STANZAS: usize = 100;
 /// Bytes in the queue beyond which nothing is held back.
@@ -32,6 +45,8 @@ const HELD_BYTES: usize = 64 * 1024;
 /// Stanzas on their way to one client.
 #[derive(Debug)]
 pub struct Outbound {
+    /// The client's address.
+    client: Jid,
     queue: Mutex<Queue>,
     wake: Notify,
     /// Wakes a connection that is busy writing when there is a reason to end.
@@ -42,22 +57,33 @@ pub struct Outbound {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Arc<str>>,
-    unacked: VecDeque<Arc<str>>,
+    waiting: VecDeque<Queued>,
+    unacked: VecDeque<Queued>,
     bytes: usize,
     /// Whether what is written waits for an acknowledgement.
     managed: bool,
+    /// The client is asked what it has got, whatever it is.
+    asks_always: bool,
     /// How many stanzas the client has acknowledged, modulo 2^32 (XEP-0198 §4).
     acked: u32,
     end: Option<End>,
     ended: bool,
 }
 
+impl Queue {
+    fn asks(&self) -> bool {
+        self.unacked.len() >= ASK_AFTER
+            || (self.asks_always && !self.unacked.is_empty())
+            || self.unacked.iter().any(Queued::is_missed)
+    }
+}
+
 impl Outbound {
-    /// An empty queue that holds `limit` bytes at the most.
+    /// An empty queue to a client that holds `limit` bytes at the most.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(client: Jid, limit: usize) -> Self {
         Self {
+            client,
             queue: Mutex::default(),
             wake: Notify::new(),
             ending: Notify::new(),
@@ -74,8 +100,8 @@ impl Outbound {
     ///
     /// # Errors
     /// When the queue is full, which also asks the connection to end, or when the session has ended.
-    pub fn push(&self, xml: Arc<str>) -> Result<(), PushError> {
-        self.enqueue(xml, false)
+    pub fn push(&self, stanza: Queued) -> Result<(), PushError> {
+        self.enqueue(stanza, false)
     }
 
     /// Queue a stanza that need not wake the client (XEP-0352). It goes out with the next one that does, or when more
@@ -83,16 +109,17 @@ impl Outbound {
     ///
     /// # Errors
     /// As for [`Outbound::push`].
-    pub fn hold(&self, xml: Arc<str>) -> Result<(), PushError> {
-        self.enqueue(xml, true)
+    pub fn hold(&self, stanza: Queued) -> Result<(), PushError> {
+        self.enqueue(stanza, true)
     }
 
-    fn enqueue(&self, xml: Arc<str>, hold: bool) -> Result<(), PushError> {
+    fn enqueue(&self, stanza: Queued, hold: bool) -> Result<(), PushError> {
+        let bytes = stanza.bytes(&self.client);
         let mut queue = self.queue();
         if queue.ended {
             return Err(PushError::Ended);
         }
-        if queue.bytes + xml.len() > self.limit {
+        if queue.bytes + bytes > self.limit {
             queue.end.get_or_insert_with(|| {
                 End::Error(StreamError::with_text(
                     imd_proto::StreamCondition::ResourceConstraint,
@@ -104,8 +131,8 @@ impl Outbound {
             self.ending.notify_one();
             return Err(PushError::Full);
         }
-        queue.bytes += xml.len();
-        queue.waiting.push_back(xml);
+        queue.bytes += bytes;
+        queue.waiting.push_back(stanza);
         let held = hold && queue.waiting.len() < HELD_STANZAS && queue.bytes < HELD_BYTES;
         drop(queue);
         if !held {
@@ -119,20 +146,21 @@ impl Outbound {
         self.wake.notified().await;
     }
 
-    /// Take up to `max_bytes` of what waits, at least one stanza, to be written now. With stream management they are also kept
-    /// until acknowledged.
-    pub fn take(&self, max_bytes: usize, out: &mut Vec<Arc<str>>) -> bool {
+    /// Take up to `max_bytes` of what waits, at least one stanza, to be written now: append it as the client gets it. With
+    /// stream management it is also kept until acknowledged.
+    pub fn take(&self, max_bytes: usize, out: &mut Vec<Queued>) -> Taken {
         let mut queue = self.queue();
-        let mut bytes = 0;
-        while let Some(xml) = queue.waiting.pop_front() {
-            bytes += xml.len();
+        let mut taken = 0;
+        while let Some(stanza) = queue.waiting.pop_front() {
+            let bytes = stanza.bytes(&self.client);
+            taken += bytes;
             if queue.managed {
-                queue.unacked.push_back(Arc::clone(&xml));
+                queue.unacked.push_back(stanza.clone());
             } else {
-                queue.bytes -= xml.len();
+                queue.bytes -= bytes;
             }
-            out.push(xml);
-            if bytes >= max_bytes {
+            out.push(stanza);
+            if taken >= max_bytes {
                 break;
             }
         }
@@ -140,7 +168,10 @@ impl Outbound {
             // An idle session holds no buffer.
             queue.waiting = VecDeque::new();
         }
-        !queue.waiting.is_empty()
+        Taken {
+            more: !queue.waiting.is_empty(),
+            ask: queue.asks(),
+        }
     }
 
     /// Bytes that wait, unacknowledged ones included.
@@ -175,7 +206,12 @@ impl Outbound {
                 .wrapping_add(u32::try_from(queue.unacked.len()).unwrap_or(u32::MAX));
             return Err(sent);
         }
-        let freed: usize = queue.unacked.drain(..newly).map(|xml| xml.len()).sum();
+        let client = &self.client;
+        let freed: usize = queue
+            .unacked
+            .drain(..newly)
+            .map(|stanza| stanza.bytes(client))
+            .sum();
         queue.bytes -= freed;
         queue.acked = handled;
         if queue.unacked.is_empty() {
@@ -195,14 +231,19 @@ impl Outbound {
         let mut queue = self.queue();
         queue.managed = true;
         queue.acked = acked;
-        queue.unacked = stanzas.collect();
-        queue.bytes = queue.unacked.iter().map(|xml| xml.len()).sum();
+        queue.unacked = stanzas.map(Queued::whole).collect();
+        queue.bytes = queue.unacked.iter().map(|s| s.bytes(&self.client)).sum();
     }
 
-    /// How many written stanzas wait for an acknowledgement.
+    /// From now on ask at once about everything: a phone that is woken by pushes is not to be woken for what it has got.
+    pub fn ask_always(&self) {
+        self.queue().asks_always = true;
+    }
+
+    /// Whether the client is to be asked what it has got: something that it must not miss, or much else.
     #[must_use]
-    pub fn unacknowledged(&self) -> usize {
-        self.queue().unacked.len()
+    pub fn asks(&self) -> bool {
+        self.queue().asks()
     }
 
     /// What the client has not acknowledged or not got, oldest first.
@@ -213,7 +254,7 @@ impl Outbound {
             .unacked
             .iter()
             .chain(&queue.waiting)
-            .cloned()
+            .map(|stanza| stanza.text(&self.client))
             .collect()
     }
 
@@ -270,82 +311,14 @@ impl Outbound {
         let mut queue = self.queue();
         queue.ended = true;
         queue.bytes = 0;
-        let mut left: Vec<Arc<str>> = queue.unacked.drain(..).collect();
-        left.extend(queue.waiting.drain(..));
-        left
+        let unacked = std::mem::take(&mut queue.unacked);
+        let waiting = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        let all = unacked.iter().chain(&waiting);
+        all.map(|stanza| stanza.text(&self.client)).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn take(outbound: &Outbound) -> Vec<String> {
-        let mut out = Vec::new();
-        outbound.take(usize::MAX, &mut out);
-        out.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn what_is_not_acknowledged_is_written_again_after_a_resumption() {
-        let outbound = Outbound::new(100);
-        outbound.manage();
-        for text in ["a", "b", "c"] {
-            outbound.push(text.into()).unwrap();
-        }
-        assert_eq!(take(&outbound), ["a", "b", "c"]);
-        outbound.push("d".into()).unwrap();
-        outbound.acknowledge(1).unwrap();
-        outbound.rewind();
-        assert_eq!(take(&outbound), ["b", "c", "d"]);
-    }
-
-    #[test]
-    fn a_client_cannot_acknowledge_more_than_was_sent() {
-        let outbound = Outbound::new(100);
-        outbound.manage();
-        outbound.push("a".into()).unwrap();
-        take(&outbound);
-        assert_eq!(outbound.acknowledge(2), Err(1));
-        assert_eq!(outbound.acknowledge(1), Ok(()));
-    }
-
-    #[test]
-    fn a_client_that_never_reads_is_ended() {
-        let outbound = Outbound::new(10);
-        outbound.push("0123456789".into()).unwrap();
-        assert_eq!(outbound.push("x".into()), Err(PushError::Full));
-        assert!(matches!(outbound.take_end(), Some(End::Error(_))));
-        assert_eq!(outbound.close().len(), 1);
-        assert_eq!(outbound.push("x".into()), Err(PushError::Ended));
-    }
-
-    #[tokio::test]
-    async fn what_can_wait_wakes_nobody_until_too_much_waits() {
-        let outbound = Outbound::new(1 << 20);
-        let woken = async |outbound: &Outbound| {
-            tokio::select! { biased; () = outbound.changed() => true, () = async {} => false }
-        };
-        for _ in 1..HELD_STANZAS {
-            outbound.hold("p".into()).unwrap();
-        }
-        assert!(!woken(&outbound).await);
-        outbound.hold("p".into()).unwrap();
-        assert!(woken(&outbound).await);
-        assert_eq!(take(&outbound).len(), HELD_STANZAS);
-        outbound.hold("p".into()).unwrap();
-        assert!(!woken(&outbound).await);
-        outbound.push("m".into()).unwrap();
-        assert!(woken(&outbound).await);
-        assert_eq!(take(&outbound), ["p", "m"]);
-    }
-
-    #[test]
-    fn without_stream_management_written_stanzas_are_forgotten() {
-        let outbound = Outbound::new(10);
-        outbound.push("0123456789".into()).unwrap();
-        take(&outbound);
-        outbound.push("0123456789".into()).unwrap();
-        assert_eq!(outbound.close().len(), 1);
-    }
-}
+#[path = "outbound_tests.rs"]
+mod tests;

@@ -135,7 +135,7 @@ impl Saved {
             interested: state.interested,
             carbons: state.carbons,
             blocking: state.blocking,
-            inactive: state.inactive,
+            inactive: session.is_inactive(),
             offline_delivered: state.offline_delivered,
             directed: state.directed.iter().map(Jid::to_string).collect(),
             notify: state.notify.as_ref().map(|nodes| nodes.to_vec()),
@@ -164,6 +164,7 @@ impl Saved {
                 device,
             });
         }
+        session.set_inactive(self.inactive);
         let read = |xml: String| -> Option<Element> { route::read_stored(&xml) };
         let mut state = session.state();
         state.presence = self.presence.and_then(read).map(|element| Presence {
@@ -173,7 +174,6 @@ impl Saved {
         state.interested = self.interested;
         state.carbons = self.carbons;
         state.blocking = self.blocking;
-        state.inactive = self.inactive;
         state.offline_delivered = self.offline_delivered;
         state.directed = self
             .directed
@@ -187,6 +187,7 @@ impl Saved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Queued;
 
     #[test]
     fn a_session_is_the_same_after_it_was_saved() {
@@ -194,7 +195,7 @@ mod tests {
         session.manage(Some("id".to_owned()));
         session.outbound.manage();
         for text in ["<a/>", "<b/>", "<c/>"] {
-            session.outbound.push(text.into()).unwrap();
+            session.outbound.push(Queued::whole(text.into())).unwrap();
         }
         let mut taken = Vec::new();
         session.outbound.take(8, &mut taken);
@@ -226,7 +227,7 @@ mod tests {
         revived.outbound.rewind();
         let mut taken = Vec::new();
         revived.outbound.take(100, &mut taken);
-        assert_eq!(taken, [Arc::from("<c/>")]);
+        assert_eq!(taken, [Queued::whole("<c/>".into())]);
         assert!(
             serde_json::from_slice::<Saved>(b"{}").is_ok(),
             "of an older version"

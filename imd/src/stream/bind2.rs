@@ -44,11 +44,8 @@ pub(super) async fn bind(
         }
     };
     let mut bound = Element::new("bound", ns::BIND2);
-    {
-        let mut state = session.state();
-        state.carbons = request.child("enable", ns::CARBONS).is_some();
-        state.inactive = request.child("inactive", csi::NS).is_some();
-    }
+    session.state().carbons = request.child("enable", ns::CARBONS).is_some();
+    session.set_inactive(request.child("inactive", csi::NS).is_some());
     if let Some(enable) = request.child("enable", ns::SM) {
         bound.push(manage::enable(server, &session, enable));
     }

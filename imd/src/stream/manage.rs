@@ -74,7 +74,7 @@ pub(crate) async fn resume(
     }
     session.outbound.rewind();
     // A client that comes back is awake until it says otherwise (XEP-0352 §5).
-    session.state().inactive = false;
+    session.set_inactive(false);
     tracing::info!(jid = %session.jid, "session resumed");
     let resumed = Element::new("resumed", ns::SM)
         .with_attr("previd", id)

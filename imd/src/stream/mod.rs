@@ -15,19 +15,20 @@ pub mod s2s;
 mod sasl2;
 pub mod tcp;
 pub mod tls;
+mod turn;
 mod upgrade;
 
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use imd_proto::xml::StreamEvent;
-use imd_proto::{Element, StreamError};
+use imd_proto::{Element, Jid, StreamError};
 
 pub use guest::PARS;
 
 use crate::sasl::ChannelBinding;
+use crate::session::Queued;
 
 /// Why nothing more can be read.
 #[derive(Debug)]
@@ -74,9 +75,12 @@ pub trait Transport: Send + 'static {
     /// Send an element that is no stanza: features, negotiation, errors.
     fn send(&mut self, element: &Element) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Send stanzas, serialised for a stream of clients.
-    fn send_stanzas(&mut self, stanzas: &[Arc<str>])
-    -> impl Future<Output = io::Result<()>> + Send;
+    /// Send stanzas, serialised for a stream of clients, to the client that has this address.
+    fn send_stanzas(
+        &mut self,
+        stanzas: &[Queued],
+        client: &Jid,
+    ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Close the stream and the connection in order.
     fn close(&mut self) -> impl Future<Output = io::Result<()>> + Send;

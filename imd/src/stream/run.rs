@@ -1,7 +1,10 @@
 //! The life of a session on one connection: stanzas in, stanzas out, acknowledgements, signs of life.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use imd_proto::xml::StreamEvent;
@@ -10,9 +13,10 @@ use imd_store::Commit;
 use tokio::time::Instant;
 
 use super::c2s::{Ended, goodbye};
+use super::turn::{self, Turn};
 use super::{Transport, manage};
 use crate::server::Server;
-use crate::session::{Attached, End, Session, lifecycle};
+use crate::session::{Attached, End, Queued, Session, lifecycle};
 use crate::{feature, route};
 
 /// Stanzas whose commit is awaited; when there are so many, no more is read.
@@ -25,8 +29,8 @@ const WRITE_BYTES: usize = 64 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks a client how many stanzas it has handled (XEP-0198 §4). It goes with the stanzas, in one record and one packet.
-static ACK_REQUEST: LazyLock<Arc<str>> =
-    LazyLock::new(|| Element::new("r", ns::SM).to_xml_in(ns::CLIENT).into());
+static ACK_REQUEST: LazyLock<Queued> =
+    LazyLock::new(|| Queued::whole(Element::new("r", ns::SM).to_xml_in(ns::CLIENT).into()));
 
 /// A stanza that has been taken and is not on the disk yet.
 struct Pending {
@@ -52,7 +56,6 @@ struct Run<T> {
     paused: Option<(Instant, usize)>,
     /// Elements that have been dealt with since others had their turn.
     in_a_row: u32,
-    buffer: Vec<Arc<str>>,
 }
 
 /// Run a session on a connection until one of them ends. This is what there is of a connection while nothing happens:
@@ -72,7 +75,6 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
         heard: now,
         paused: None,
         in_a_row: 0,
-        buffer: Vec::new(),
     };
     let ended = run.until_end(server).await;
     Box::pin(run.finish(server, ended, attached)).await;
@@ -123,8 +125,10 @@ impl<T: Transport> Run<T> {
 
     async fn until_end(&mut self, server: &Arc<Server>) -> Ended {
         let shutdown = server.shutdown.clone();
-        let stop = shutdown.requested();
-        tokio::pin!(stop);
+        let mut stop = pin!(shutdown.requested());
+        // Made once, because entering a timer costs more than looking at it.
+        let mut silence = pin!(tokio::time::sleep_until(self.deadline));
+        let mut queue_first = false;
         loop {
             if let Some(end) = self.session.outbound.take_end() {
                 match end {
@@ -141,21 +145,30 @@ impl<T: Transport> Run<T> {
                     }
                 }
             }
+            // Neither a client that says much nor one that is told much is kept from the other.
+            queue_first = !queue_first;
             let wakes = self.wakes();
-            let outcome = tokio::select! {
-                event = self.transport.next(), if self.pending.len() < MAX_PENDING && self.paused.is_none() => match event {
-                    Ok(Some(event)) => {
-                        let bytes = self.transport.taken();
-                        let received = Box::pin(self.received(server, event)).await;
-                        self.count(server, bytes).await;
-                        received
-                    }
-                    Ok(None) => Err(Ended::Closed),
-                    Err(error) => Err(error.into()),
-                },
-                outcome = front(&mut self.pending), if !self.pending.is_empty() => Box::pin(self.committed(server, outcome)).await,
-                () = self.session.outbound.changed() => Box::pin(self.write(server)).await,
-                () = tokio::time::sleep_until(wakes) => match self.paused {
+            if silence.deadline() != wakes {
+                silence.as_mut().reset(wakes);
+            }
+            let reads = self.pending.len() < MAX_PENDING && self.paused.is_none();
+            let heard = reads.then(|| self.transport.next());
+            let committed = (!self.pending.is_empty()).then(|| front(&mut self.pending));
+            let queued = self.session.outbound.changed();
+            let lasting = (silence.as_mut(), stop.as_mut());
+            let turn = turn::next(queue_first, heard, committed, queued, lasting).await;
+            let outcome = match turn {
+                Turn::Heard(Ok(Some(event))) => {
+                    let bytes = self.transport.taken();
+                    let received = Box::pin(self.received(server, event)).await;
+                    self.count(server, bytes).await;
+                    received
+                }
+                Turn::Heard(Ok(None)) => Err(Ended::Closed),
+                Turn::Heard(Err(error)) => Err(error.into()),
+                Turn::Committed(outcome) => Box::pin(self.committed(server, outcome)).await,
+                Turn::Queued => Box::pin(self.write(server)).await,
+                Turn::Silence => match self.paused {
                     Some((until, bytes)) if until <= Instant::now() => {
                         self.paused = None;
                         self.count(server, bytes).await;
@@ -163,7 +176,7 @@ impl<T: Transport> Run<T> {
                     }
                     _ => Box::pin(self.silence(server)).await,
                 },
-                () = &mut stop => {
+                Turn::Shutdown => {
                     // What waits for the client goes out before the goodbye, or is kept with the session.
                     let _ = Box::pin(self.write(server)).await;
                     Err(StreamCondition::SystemShutdown.into())
@@ -221,7 +234,7 @@ impl<T: Transport> Run<T> {
             ("a", ns::SM) => {
                 manage::acknowledged(&self.session, element)?;
                 self.ack_asked = false;
-                if self.session.outbound.unacknowledged() > 0 {
+                if self.session.outbound.asks() {
                     self.ask_for_ack().await
                 } else {
                     Ok(())
@@ -240,7 +253,7 @@ impl<T: Transport> Run<T> {
                 Ok(())
             }
             (name @ ("active" | "inactive"), feature::csi::NS) => {
-                self.session.state().inactive = name == "inactive";
+                self.session.set_inactive(name == "inactive");
                 // What was held back goes out.
                 self.session.outbound.wake();
                 Ok(())
@@ -387,25 +400,29 @@ impl<T: Transport> Run<T> {
 
     async fn write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
         loop {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let more = self.session.outbound.take(WRITE_BYTES, &mut buffer);
-            if !more && !self.ack_asked && self.session.outbound.unacknowledged() > 0 {
+            let mut stanzas = Vec::new();
+            let left = self.session.outbound.take(WRITE_BYTES, &mut stanzas);
+            if !left.more && !self.ack_asked && left.ask {
                 self.ack_asked = true;
-                buffer.push(Arc::clone(&ACK_REQUEST));
+                stanzas.push(ACK_REQUEST.clone());
             }
-            if !buffer.is_empty() {
-                let written = self.transport.send_stanzas(&buffer);
-                let written = tokio::time::timeout(server.config.limits.write_timeout, written);
-                tokio::select! {
-                    written = written => match written {
-                        Ok(written) => written?,
-                        Err(_) => return Err(Ended::Closed),
+            if !stanzas.is_empty() {
+                let session = &self.session;
+                let mut written = pin!(self.transport.send_stanzas(&stanzas, &session.jid));
+                // Nearly always the socket takes all at once, and there is nothing to wait for.
+                match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
+                    Poll::Ready(written) => written?,
+                    Poll::Pending => tokio::select! {
+                        written = tokio::time::timeout(server.config.limits.write_timeout, written) => match written {
+                            Ok(written) => written?,
+                            Err(_) => return Err(Ended::Closed),
+                        },
+                        // A connection that takes nothing must not hold up the one that resumes its session.
+                        () = session.outbound.ending() => return Err(Ended::Closed),
                     },
-                    // A connection that takes nothing must not hold up the one that resumes its session.
-                    () = self.session.outbound.ending() => return Err(Ended::Closed),
                 }
             }
-            if !more {
+            if !left.more {
                 return Ok(());
             }
         }

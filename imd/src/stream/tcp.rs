@@ -10,15 +10,16 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use imd_proto::xml::{Limits, StreamEvent, StreamReader};
-use imd_proto::{Element, ns};
+use imd_proto::{Element, Jid, ns};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::header::{header_xml, stream_xml};
-use super::tls::TlsSocket;
+use super::tls::{TlsSocket, WRITE_BYTES};
 use super::{Header, ReadError, Transport};
 use crate::sasl::ChannelBinding;
+use crate::session::Queued;
 
 enum Connection {
     Plain(TcpStream),
@@ -53,6 +54,8 @@ pub struct Tcp {
 thread_local! {
     /// Bytes are read here first, so that an idle connection holds no buffer of its own.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into_boxed_slice());
+    /// Stanzas are put together here, to be encrypted as one.
+    static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Tcp {
@@ -176,15 +179,24 @@ impl Transport for Tcp {
         self.write(stream_xml(element, ns::CLIENT).as_bytes()).await
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Arc<str>]) -> io::Result<()> {
-        if let [one] = stanzas {
-            return self.write(one.as_bytes()).await;
+    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
+        let large = TEXT.with_borrow_mut(|text| {
+            text.clear();
+            for stanza in stanzas {
+                stanza.append(text, client);
+            }
+            match &mut self.connection {
+                Connection::Tls(stream) if text.len() <= WRITE_BYTES => {
+                    stream.begin_write(text.as_bytes()).map(|()| None)
+                }
+                _ => Ok(Some(std::mem::take(text))),
+            }
+        })?;
+        match (large, &mut self.connection) {
+            (Some(text), _) => self.write(text.as_bytes()).await,
+            (None, Connection::Tls(stream)) => stream.flush().await,
+            (None, _) => Ok(()),
         }
-        let mut bytes = Vec::with_capacity(stanzas.iter().map(|s| s.len()).sum());
-        for stanza in stanzas {
-            bytes.extend_from_slice(stanza.as_bytes());
-        }
-        self.write(&bytes).await
     }
 
     async fn close(&mut self) -> io::Result<()> {

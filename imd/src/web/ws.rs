@@ -12,13 +12,16 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use imd_proto::xml::{Limits, StreamEvent, parse_document};
-use imd_proto::{Element, StreamCondition, StreamError, ns};
+use imd_proto::{Element, Jid, StreamCondition, StreamError, ns};
 
 use super::{Peer, Web};
 use crate::sasl::ChannelBinding;
+use crate::session::Queued;
 use crate::stream::framing::{framed_xml, stanza_xml};
 use crate::stream::{Header, ReadError, Transport, c2s};
 
+/// Bytes that are read from the connection in one go. The buffer stays with the session; the library's own would be 128 KiB.
+const READ_BYTES: usize = 512;
 /// How long the peer's close is waited for, after which TCP is closed without it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,7 @@ pub(super) async fn upgrade(
     let most = web.server.config.limits.stanza_bytes;
     let address = peer.address(&headers);
     upgrade
+        .read_buffer_size(READ_BYTES)
         .max_message_size(most)
         .max_frame_size(most)
         .on_upgrade(move |socket| async move {
@@ -148,10 +152,10 @@ impl Transport for Ws {
         self.write(framed_xml(element)).await
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Arc<str>]) -> io::Result<()> {
+    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
         use futures_util::SinkExt as _;
         for stanza in stanzas {
-            let frame = Message::Text(stanza_xml(stanza).into());
+            let frame = Message::Text(stanza_xml(&stanza.text(client)).into());
             self.socket.feed(frame).await.map_err(io::Error::other)?;
         }
         self.socket.flush().await.map_err(io::Error::other)

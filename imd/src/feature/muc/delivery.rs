@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use imd_proto::{Element, Jid, ns, xml};
+use imd_proto::{Element, Jid, ns};
 use imd_store::ArchiveEntry;
+
+use crate::session::Queued;
 
 /// A stanza and its recipients. Their copies differ in `to` only, which is put in on the way out.
 #[derive(Debug, Clone)]
@@ -57,31 +59,15 @@ impl Delivery {
         }
     }
 
-    /// The copy of one recipient.
+    /// The stanza, for the queue of a recipient.
     #[must_use]
-    pub fn addressed(&self, to: &Jid) -> Arc<str> {
+    pub fn queued(&self) -> Queued {
         if self.complete {
-            Arc::clone(&self.xml)
+            Queued::whole(Arc::clone(&self.xml))
         } else {
-            address(&self.xml, to)
+            Queued::shared(Arc::clone(&self.xml))
         }
     }
-}
-
-/// Put the addressee into a serialised stanza that has none.
-#[must_use]
-pub fn address(stanza: &str, to: &Jid) -> Arc<str> {
-    let name_end = stanza
-        .find(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>')
-        .unwrap_or(stanza.len());
-    let (name, rest) = stanza.split_at(name_end);
-    let mut out = String::with_capacity(stanza.len() + to.as_str().len() + 6);
-    out.push_str(name);
-    out.push_str(" to='");
-    xml::escape_into(&mut out, to.as_str());
-    out.push('\'');
-    out.push_str(rest);
-    out.into()
 }
 
 /// What follows from an event in a room.
@@ -120,7 +106,7 @@ mod tests {
         let to: Jid = "a@b/it's".parse().unwrap();
         let delivery = Delivery::one(message.with_attr("to", "old@b"), &to);
         assert_eq!(
-            &*delivery.addressed(&to),
+            &*delivery.queued().text(&to),
             "<message to='a@b/it&apos;s' from='r@d/n'/>"
         );
     }

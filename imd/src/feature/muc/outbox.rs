@@ -14,6 +14,7 @@ use super::registry::Handle;
 use crate::feature::push;
 use crate::route;
 use crate::server::Server;
+use crate::session::Queued;
 
 /// What one event sends.
 struct Batch {
@@ -169,8 +170,9 @@ fn deliver_here(
             .count();
         let elsewhere = delivery.to.split_off(here);
         let mut missed = Missed::default();
+        let stanza = delivery.queued();
         for to in &delivery.to {
-            deliver_to_client(server, &delivery, to, &mut missed);
+            deliver_to_client(server, &delivery, &stanza, to, &mut missed);
         }
         wake(server, &delivery, missed.asleep);
         ghosts.extend(missed.ghosts);
@@ -196,11 +198,17 @@ fn is_client_here(server: &Server, jid: &Jid) -> bool {
     server.is_local_account(jid) && !jid.is_bare()
 }
 
-fn deliver_to_client(server: &Server, delivery: &Delivery, to: &Jid, missed: &mut Missed) {
+fn deliver_to_client(
+    server: &Server,
+    delivery: &Delivery,
+    stanza: &Queued,
+    to: &Jid,
+    missed: &mut Missed,
+) {
     let Some(session) = server.directory.session(to) else {
         return missed.ghosts.push(to.clone());
     };
-    session.send_xml(delivery.addressed(to));
+    session.send_queued(stanza.clone());
     if delivery.wakes && push::sleeps(Some(&session)) {
         missed.asleep.push(Arc::clone(&session.user));
     }
@@ -225,9 +233,10 @@ fn wake(server: &Arc<Server>, delivery: &Delivery, mut asleep: Vec<Arc<str>>) {
 /// Deliver to all recipients.
 async fn deliver(server: &Arc<Server>, delivery: &Delivery, missed: &mut Missed) {
     let mut parsed = None;
+    let stanza = delivery.queued();
     for to in &delivery.to {
         if is_client_here(server, to) {
-            deliver_to_client(server, delivery, to, missed);
+            deliver_to_client(server, delivery, &stanza, to, missed);
             continue;
         }
         // Elsewhere, and to accounts: by the way of all stanzas.

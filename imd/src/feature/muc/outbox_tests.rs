@@ -64,7 +64,7 @@ impl Case {
         tokio::time::timeout(Duration::from_secs(10), wait)
             .await
             .unwrap();
-        let id = |xml: &Arc<str>| xml.split("id='").nth(1).unwrap()[..1].to_owned();
+        let id = |stanza: &Queued| stanza.xml().split("id='").nth(1).unwrap()[..1].to_owned();
         all.iter().map(id).collect()
     }
 }

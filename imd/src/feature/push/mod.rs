@@ -54,6 +54,7 @@ impl Feature for PushFeature {
         let server = request.server;
         let done = match (payload.name(), request.is_set()) {
             ("enable", true) => {
+                session.outbound.ask_always();
                 let registration = PushRegistration {
                     user: user.to_owned(),
                     service: service.to_string(),
@@ -162,7 +163,7 @@ pub fn is_worth_it(message: &Element, kind: MessageType) -> bool {
 
 /// Whether a client has to be woken: it has no session, or one that is asleep or has lost its connection.
 pub fn sleeps(session: Option<&Arc<Session>>) -> bool {
-    session.is_none_or(|s| !s.is_connected() || s.state().inactive)
+    session.is_none_or(|s| !s.is_connected() || s.is_inactive())
 }
 
 /// A message has been delivered to an account, or is kept for it: wake those of its clients that sleep.

@@ -7,6 +7,7 @@ mod exporter;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +15,7 @@ use bytes::BytesMut;
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 pub use exporter::enable;
@@ -22,7 +23,7 @@ pub use exporter::enable;
 /// Bytes read from the socket in one go: a full record and its header.
 const READ_BYTES: usize = 16 * 1024 + 2048;
 /// Bytes encrypted in one go. A record holds 16 KiB.
-const WRITE_BYTES: usize = 16 * 1024;
+pub(super) const WRITE_BYTES: usize = 16 * 1024;
 /// The most bytes of a record, or of a message of the handshake, that has come in part.
 const INCOMING_BYTES: usize = 64 * 1024;
 /// Room for a record's header, authentication tag and type, and for a message of TLS itself that goes with it.
@@ -116,6 +117,12 @@ impl TlsSocket {
         self.flush().await
     }
 
+    /// Encrypt up to [`WRITE_BYTES`] and hand them to the socket, as far as it takes them; [`TlsSocket::flush`] sees to the
+    /// rest.
+    pub(super) fn begin_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.seal(Some(bytes))
+    }
+
     /// Say goodbye, and close this side of the connection.
     ///
     /// # Errors
@@ -143,13 +150,10 @@ impl TlsSocket {
             return Poll::Ready(Ok(Progress::Closed));
         }
         INCOMING.with_borrow_mut(|scratch| {
-            let read = loop {
-                ready!(self.socket.poll_read_ready(cx))?;
-                match self.socket.try_read(scratch) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => break read?,
-                }
-            };
+            // Unlike `try_read` it knows that a buffer which was not filled has emptied the socket, and spares a call.
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled().len();
             if read == 0 {
                 // Many clients end without TLS's own goodbye.
                 self.peer_closed = true;
@@ -288,7 +292,8 @@ impl TlsSocket {
         }
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
+    /// Wait until the socket has taken everything.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         while !self.outgoing.is_empty() {
             self.socket.writable().await?;
             match self.socket.try_write(&self.outgoing) {

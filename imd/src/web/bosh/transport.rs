@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use imd_proto::Element;
 use imd_proto::xml::StreamEvent;
+use imd_proto::{Element, Jid};
 use tokio::sync::mpsc;
 
 use crate::sasl::ChannelBinding;
+use crate::session::Queued;
 use crate::stream::framing::{framed_xml, stanza_xml};
 use crate::stream::{Header, ReadError, Transport};
 
@@ -77,9 +78,9 @@ impl Transport for Bosh {
         .await
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Arc<str>]) -> io::Result<()> {
+    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
         for stanza in stanzas {
-            self.say(Out::Xml(stanza_xml(stanza))).await?;
+            self.say(Out::Xml(stanza_xml(&stanza.text(client)))).await?;
         }
         Ok(())
     }
