@@ -103,6 +103,8 @@ pub fn build(configs: &Configs, mut facts: Facts, options: &Options) -> Result<B
             facts: &facts,
             packages: &packages,
             disk: &disk,
+            slots: &slots,
+            work,
             root: &root,
             files: &files,
         };

@@ -7,7 +7,16 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{config::Configs, facts::Facts, lock::Package, run::run, sbom, sha256};
+use crate::{
+    config::Configs,
+    facts::Facts,
+    keys::Keys,
+    lock::Package,
+    rauc::{self, Update},
+    run::run,
+    sbom, sha256,
+    slots::Slots,
+};
 
 /// What goes into `dist/`.
 pub struct Bundle<'a> {
@@ -19,6 +28,10 @@ pub struct Bundle<'a> {
     pub packages: &'a [Package],
     /// The disk image.
     pub disk: &'a Path,
+    /// The file systems, for the update bundle.
+    pub slots: &'a Slots,
+    /// Scratch files go here.
+    pub work: &'a Path,
     /// The root file system, for licences.
     pub root: &'a Path,
     /// Trees of the packages whose files are taken.
@@ -54,6 +67,19 @@ impl Bundle<'_> {
             .arg(dist.join(name("img.bmap")))
             .arg(self.disk)
             .ok()?;
+        let update = Update {
+            compatible: &rauc::compatible(self.configs),
+            version: &self.facts.version,
+            commit: &self.facts.commit,
+            epoch: self.facts.epoch,
+            boot: &self.slots.boot,
+            system: &self.slots.system,
+        };
+        update.bundle(
+            &Keys::at(&self.facts.keys),
+            self.work,
+            &dist.join(name("raucb")),
+        )?;
         let mut libraries = sbom::crates(&self.configs.top)?;
         libraries.extend(sbom::npm_packages(&self.configs.top)?);
         fs::write(
@@ -68,7 +94,7 @@ impl Bundle<'_> {
             serde_json::to_string_pretty(&bom)? + "\n",
         )?;
         let mut sums = String::new();
-        for ending in ["cdx.json", "img.bmap", "img.zst", "manifest"] {
+        for ending in ["cdx.json", "img.bmap", "img.zst", "manifest", "raucb"] {
             sums += &format!(
                 "{}  {}\n",
                 sha256::file(&dist.join(name(ending)))?,

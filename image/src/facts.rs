@@ -21,6 +21,8 @@ pub struct Facts {
     pub binaries: PathBuf,
     /// Where `ci/web-chat` put the web chat's files.
     pub web_chat: PathBuf,
+    /// The signing chain (`image keys init`): its public part goes into the image.
+    pub keys: PathBuf,
     /// The lock packages are held to.
     pub lock: PathBuf,
     /// Every package is at its locked version.
@@ -29,7 +31,7 @@ pub struct Facts {
 
 impl Facts {
     /// Facts from the environment: `SOURCE_DATE_EPOCH` (default: 0, only good for a plan), `PERCH_COMMIT`,
-    /// `CARGO_TARGET_DIR` (default: `target`).
+    /// `CARGO_TARGET_DIR` (default: `target`), `PERCH_KEYS` (default: `target/keys`).
     ///
     /// # Errors
     /// `SOURCE_DATE_EPOCH` is not a number.
@@ -50,6 +52,8 @@ impl Facts {
             commit: env::var("PERCH_COMMIT").unwrap_or_else(|_| "unknown".to_owned()),
             binaries: target.join("aarch64-unknown-linux-gnu/release"),
             web_chat: PathBuf::from("target/web-chat"),
+            keys: env::var_os("PERCH_KEYS")
+                .map_or_else(|| PathBuf::from("target/keys"), PathBuf::from),
             lock: PathBuf::from("configs/lock.toml"),
             locked: true,
         })

@@ -1,7 +1,7 @@
 //! Builds Perch's disk image. The stages, in the order in which each takes what the one before it made
 //! ([`build`]): the archive's packages against the lock ([`archive`], [`lock`]) → installed base and our files
-//! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`]) → disk ([`disk`]) → `dist/` ([`bundle`],
-//! [`sbom`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
+//! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`]) → disk ([`disk`]) → `dist/`
+//! ([`bundle`], [`rauc`] signed with [`keys`], [`sbom`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
 //!
 //! Invariant: the result depends on the commit and the lock only ([`ids`]).
 
@@ -14,8 +14,12 @@ pub mod disk;
 pub mod facts;
 pub mod ids;
 pub mod initrd;
+pub mod keys;
 pub mod lock;
 pub mod plan;
+pub mod publish;
+pub mod rauc;
+pub mod repack;
 pub mod reproduce;
 pub mod rootfs;
 pub mod run;

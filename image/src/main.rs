@@ -8,7 +8,10 @@ use image::{
     build::{self, Options, say},
     config::Configs,
     facts::Facts,
-    plan, reproduce,
+    keys::{self, Keys},
+    plan, publish,
+    repack::Variant,
+    reproduce,
 };
 
 /// Builds Perch's disk image from configs/, overlays/ and the cross-built binaries.
@@ -43,11 +46,74 @@ enum Command {
     },
     /// Build the image in dist/ once more and compare every partition, byte for byte.
     CheckReproducible,
+    /// Make another bundle from one that is there (files, version, keys), for trying updates.
+    Repack {
+        /// The bundle to start from.
+        bundle: PathBuf,
+        /// Where the new one goes.
+        to: PathBuf,
+        /// The new one's version.
+        #[arg(long)]
+        version: String,
+        /// Files to lay over the root.
+        #[arg(long)]
+        root: Option<PathBuf>,
+        /// Files to put into the boot partition.
+        #[arg(long)]
+        boot: Option<PathBuf>,
+        /// Where intermediate files go.
+        #[arg(long, default_value = "target/repack")]
+        work: PathBuf,
+    },
+    /// Write a folder for a static HTTPS server: bundle, signed channel file, list for Raspberry Pi Imager.
+    Publish {
+        /// The folder, which may hold earlier releases.
+        folder: PathBuf,
+        /// What ci/build made.
+        #[arg(long, default_value = "dist")]
+        dist: PathBuf,
+        /// stable, beta, or a name of your own.
+        #[arg(long, default_value = "stable")]
+        channel: String,
+        /// The folder's address, for Raspberry Pi Imager's list; without it there is none.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// The signing chain of updates: docs/operator/releases.md says how to keep it.
+    #[command(subcommand)]
+    Keys(KeyAction),
     /// Refresh configs/lock.toml: the archive's newest packages, exact versions and hashes.
     Lock {
         /// The file to write.
         #[arg(long, default_value = "configs/lock.toml")]
         lock: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyAction {
+    /// Make a new chain in FOLDER: an offline root, a release key, and the keyring that images carry.
+    Init {
+        /// A folder outside the repository.
+        folder: PathBuf,
+    },
+    /// Make another release key, signed by the root; the one before is kept as release-N.
+    Release {
+        /// The chain's folder.
+        folder: PathBuf,
+        /// Days that the certificate holds.
+        #[arg(long, default_value_t = keys::RELEASE_DAYS)]
+        days: u64,
+        /// When it begins to hold, in days from today; less than nothing for the past.
+        #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+        from: i64,
+    },
+    /// Take a release certificate back: images built from now on refuse what it signed.
+    Revoke {
+        /// The chain's folder.
+        folder: PathBuf,
+        /// The certificate, for example FOLDER/release-1.pem.
+        certificate: PathBuf,
     },
 }
 
@@ -97,6 +163,50 @@ fn run() -> Result<()> {
             build::build(&configs, facts, &options).map(drop)
         }
         Command::CheckReproducible => reproduce::check(&configs, &kept, &top.join("dist")),
+        Command::Repack {
+            bundle,
+            to,
+            version,
+            root,
+            boot,
+            work,
+        } => Variant {
+            bundle: &bundle,
+            version: &version,
+            inside: true,
+            epoch: facts.epoch,
+            root: root.as_deref(),
+            boot: boot.as_deref(),
+            keys: &Keys::at(&facts.keys),
+        }
+        .make(&work, &to)
+        .map(drop),
+        Command::Publish {
+            folder,
+            dist,
+            channel,
+            url,
+        } => publish::publish_dist(&configs, &facts, &dist, &folder, &channel, url.as_deref()),
+        Command::Keys(action) => change_keys(&configs.image.name, &action),
         Command::Lock { lock } => build::refresh_lock(&configs, &lock, &kept, facts.epoch),
+    }
+}
+
+fn change_keys(name: &str, action: &KeyAction) -> Result<()> {
+    match action {
+        KeyAction::Init { folder } => {
+            Keys::at(folder).init(name)?;
+            say(&format!(
+                "made {0}: keep root.key and root.pem off this computer, release.key where releases are built; give ci/build \
+                 PERCH_KEYS={0}",
+                folder.display()
+            ));
+            Ok(())
+        }
+        KeyAction::Release { folder, days, from } => Keys::at(folder).release(name, *from, *days),
+        KeyAction::Revoke {
+            folder,
+            certificate,
+        } => Keys::at(folder).revoke(certificate),
     }
 }

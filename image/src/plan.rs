@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{config::Configs, facts::Facts};
+use crate::{config::Configs, facts::Facts, keys::Keys, rauc};
 
 /// The stages of a build in order (`binaries` and `base` side by side), with what each makes.
 pub const STAGES: [(&str, &str); 7] = [
@@ -40,7 +40,7 @@ pub const STAGES: [(&str, &str); 7] = [
     ),
     (
         "bundle",
-        "writes dist/: compressed image, block map, manifest, SBOM, checksums",
+        "writes dist/: compressed image, block map, signed update bundle, manifest, SBOM, checksums",
     ),
 ];
 
@@ -134,6 +134,16 @@ pub fn plan(configs: &Configs, facts: &Facts) -> Result<Plan> {
             add(&mut plan, place, &Path::new(WEB_CHAT).join(path), laid)?;
         }
     }
+    add(
+        &mut plan,
+        Place::Root,
+        Path::new(rauc::KEYRING),
+        Laid {
+            owner: "image".into(),
+            source: Source::File(Keys::at(&facts.keys).keyring()),
+            mode: 0o644,
+        },
+    )?;
     for (path, source) in generated(configs, facts)? {
         let laid = Laid {
             owner: "image".into(),
@@ -323,6 +333,10 @@ fn generated(configs: &Configs, facts: &Facts) -> Result<Vec<(String, Source)>> 
             Source::Text(facts.os_release(&configs.image.name)),
         ),
         ("usr/lib/clock-epoch".into(), Source::Text(String::new())),
+        (
+            rauc::SYSTEM_CONF.into(),
+            Source::Text(rauc::system_conf(configs, &facts.version)?),
+        ),
         (
             "usr/lib/systemd/system-preset/10-layers.preset".into(),
             Source::Text(enabled),

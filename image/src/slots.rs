@@ -242,17 +242,7 @@ fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
         .arg(version)
         .ok()?;
     let image = work.join("system.img");
-    remove(&image)?;
-    // SOURCE_DATE_EPOCH would take the place of -T and only cap the times, so that they would tell when the base was installed.
-    // Without worker threads nothing depends on how many processors the builder has.
-    run("mkfs.erofs")
-        .without_env("SOURCE_DATE_EPOCH")
-        .args(["--quiet", "-zlz4hc,12", "-C65536", "--workers=0", "-LPERCH"])
-        .arg(format!("-T{}", inputs.facts.epoch))
-        .arg(format!("-U{}", ids.uuid("system")))
-        .arg(&image)
-        .arg(inputs.root)
-        .ok()?;
+    pack_root(inputs.root, ids, inputs.facts.epoch, &image)?;
     let (made, room) = (
         fs::metadata(&image)?.len(),
         size(inputs.configs, Content::SystemA)?,
@@ -265,6 +255,21 @@ fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
         );
     }
     Ok(image)
+}
+
+/// Packs a root's tree as erofs into `image`.
+pub(crate) fn pack_root(tree: &Path, ids: &Ids, epoch: u64, image: &Path) -> Result<()> {
+    remove(image)?;
+    // SOURCE_DATE_EPOCH would take the place of -T and only cap the times, so that they would tell when the base was installed.
+    // Without worker threads nothing depends on how many processors the builder has.
+    run("mkfs.erofs")
+        .without_env("SOURCE_DATE_EPOCH")
+        .args(["--quiet", "-zlz4hc,12", "-C65536", "--workers=0", "-LPERCH"])
+        .arg(format!("-T{epoch}"))
+        .arg(format!("-U{}", ids.uuid("system")))
+        .arg(image)
+        .arg(tree)
+        .ok()
 }
 
 /// An empty ext4 that can grow to 2 TiB while mounted, with a journal sized for that, not for its start.

@@ -6,6 +6,7 @@
 //! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
 //! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
 //! - `announce`: the box's second name on the network.
+//! - `update`: another version of the whole system into the other slot, on trial, and back if it does not work.
 //! - `files` and `system`: the only ways to read and change the machine; tests bring their own root and system.
 //!
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
@@ -20,4 +21,5 @@ pub mod model;
 pub mod settings;
 pub mod system;
 pub mod tuning;
+pub mod update;
 pub mod web;

@@ -2,6 +2,8 @@
 
 #[path = "settings_command.rs"]
 mod settings;
+#[path = "update_command.rs"]
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,6 +72,9 @@ enum Action {
         #[arg(long, default_value = "/var/lib/perch-web")]
         state: PathBuf,
     },
+    /// Look for another version, install it, go back.
+    #[command(subcommand)]
+    Update(update::Action),
 }
 
 /// The outcome of the last apply since the boot, for programs.
@@ -87,6 +92,7 @@ fn main() -> ExitCode {
         Action::Apply => apply_all(&files, system),
         Action::Plan => plan(&files, system),
         Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
+        Action::Update(action) => update::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),

@@ -1,0 +1,201 @@
+//! Writes a folder that any static HTTPS server can offer: bundles, and for each channel a signed file that says which is the
+//! newest; and the list from which Raspberry Pi Imager offers the image.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::{config::Configs, facts::Facts, keys::Keys, rauc, run::run, sha256};
+
+/// What to publish, and where.
+pub struct Publication<'a> {
+    /// `configs/`.
+    pub configs: &'a Configs,
+    /// The version.
+    pub version: &'a str,
+    /// Seconds since 1970 at which it was released.
+    pub released: u64,
+    /// The bundle.
+    pub bundle: &'a Path,
+    /// The chain whose release key signs the channel file.
+    pub keys: &'a Keys,
+    /// `stable`, `beta`, or a name of one's own.
+    pub channel: &'a str,
+    /// Markdown for owners.
+    pub notes: &'a str,
+}
+
+impl Publication<'_> {
+    /// Copies the bundle into `folder`, then replaces the channel's file, so that it never names what is not there.
+    ///
+    /// # Errors
+    /// A file cannot be written or signed.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let name = rauc::file_name(self.configs, self.version);
+        let bundle = folder.join(&name);
+        fs::copy(self.bundle, &bundle)
+            .with_context(|| format!("cannot copy {}", self.bundle.display()))?;
+        let text = json!({
+            "format": 1,
+            "channel": self.channel,
+            "releases": [{
+                "compatible": rauc::compatible(self.configs),
+                "version": self.version,
+                "bundle": name,
+                "bytes": fs::metadata(&bundle)?.len(),
+                "sha256": sha256::file(&bundle)?,
+                "released": self.released,
+                "notes": self.notes,
+            }],
+        });
+        let plain = folder.join(format!(".{}.json", self.channel));
+        fs::write(&plain, serde_json::to_string_pretty(&text)? + "\n")?;
+        let signed = folder.join(format!("{}.channel", self.channel));
+        let new = folder.join(format!(".{}.channel.new", self.channel));
+        run("openssl")
+            .args(["cms", "-sign", "-binary", "-nodetach", "-outform", "DER"])
+            .arg("-signer")
+            .arg(self.keys.release_certificate())
+            .arg("-inkey")
+            .arg(self.keys.release_key())
+            .arg("-in")
+            .arg(&plain)
+            .arg("-out")
+            .arg(&new)
+            .ok()?;
+        fs::remove_file(&plain)?;
+        fs::rename(&new, &signed)
+            .with_context(|| format!("cannot replace {}", signed.display()))?;
+        Ok(signed)
+    }
+}
+
+/// Publishes what `ci/build` left in `dist`; with `url`, the folder's address, also the image for Raspberry Pi Imager.
+///
+/// # Errors
+/// `dist` is not complete, or a file cannot be written.
+pub fn publish_dist(
+    configs: &Configs,
+    facts: &Facts,
+    dist: &Path,
+    folder: &Path,
+    channel: &str,
+    url: Option<&str>,
+) -> Result<()> {
+    let changelog = configs.top.join("CHANGELOG.md");
+    let changelog = fs::read_to_string(&changelog)
+        .with_context(|| format!("cannot read {}", changelog.display()))?;
+    let publication = Publication {
+        configs,
+        version: &facts.version,
+        released: facts.epoch,
+        bundle: &dist.join(rauc::file_name(configs, &facts.version)),
+        keys: &Keys::at(&facts.keys),
+        channel,
+        notes: &release_notes(&changelog, &facts.version),
+    };
+    publication.write(folder)?;
+    let Some(url) = url else { return Ok(()) };
+    let name = format!(
+        "{}-{}-{}.img.zst",
+        configs.image.name, facts.version, configs.board.name
+    );
+    let packed = folder.join(&name);
+    fs::copy(dist.join(&name), &packed).with_context(|| format!("cannot copy {name}"))?;
+    let unpacked = folder.join(".image.img");
+    run("zstd")
+        .args(["-dq", "-f", "--sparse", "-o"])
+        .arg(&unpacked)
+        .arg(&packed)
+        .ok()?;
+    let url = url.trim_end_matches('/');
+    let date = run("date")
+        .args(["-u", "+%F", "-d"])
+        .arg(format!("@{}", facts.epoch))
+        .output()?;
+    let list = imager_list(
+        &packed,
+        &unpacked,
+        &facts.version,
+        date.trim(),
+        &format!("{url}/{name}"),
+        url,
+    )?;
+    fs::remove_file(&unpacked)?;
+    fs::write(
+        folder.join("imager.json"),
+        serde_json::to_string_pretty(&list)? + "\n",
+    )?;
+    Ok(())
+}
+
+/// The part of CHANGELOG.md about `version`, without its heading; where there is none, what is not released yet.
+#[must_use]
+pub fn release_notes(changelog: &str, version: &str) -> String {
+    let section = |wanted: &str| {
+        let mut lines = changelog
+            .lines()
+            .skip_while(|line| !(line.starts_with("## ") && line.contains(wanted)));
+        lines.next()?;
+        let text: Vec<_> = lines.take_while(|line| !line.starts_with("## ")).collect();
+        Some(text.join("\n").trim().to_owned())
+    };
+    section(version)
+        .or_else(|| section("Unreleased"))
+        .unwrap_or_default()
+}
+
+/// The list for Raspberry Pi Imager 2.x ("content repository"): one image, which takes Imager's settings as `rpi-preseed.toml`.
+///
+/// # Errors
+/// The packed image or its unpacked form cannot be read.
+pub fn imager_list(
+    packed: &Path,
+    unpacked: &Path,
+    version: &str,
+    date: &str,
+    url: &str,
+    website: &str,
+) -> Result<Value> {
+    let length = |path: &Path| -> Result<u64> {
+        Ok(fs::metadata(path)
+            .with_context(|| format!("cannot look at {}", path.display()))?
+            .len())
+    };
+    Ok(json!({
+        "imager": { "latest_version": "2.0.0", "url": website },
+        "os_list": [{
+            "name": format!("Perch {version}"),
+            "description": "A private chat server for a family, school or company",
+            "icon": "",
+            "url": url,
+            "website": website,
+            "extract_size": length(unpacked)?,
+            "extract_sha256": sha256::file(unpacked)?,
+            "image_download_size": length(packed)?,
+            "image_download_sha256": sha256::file(packed)?,
+            "release_date": date,
+            "architecture": "armv8",
+            "init_format": "rpi-preseed",
+            "devices": ["pi4-64bit"],
+        }],
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_the_section_of_the_version_else_of_what_is_not_released() {
+        let text = "# Changes\n\n## Unreleased\n\n- new\n\n## 1.2.3\n\n- old\n";
+        assert_eq!(release_notes(text, "1.2.3"), "- old");
+        assert_eq!(release_notes(text, "9.9.9"), "- new");
+        assert_eq!(release_notes("# Changes\n", "1.0.0"), "");
+    }
+}

@@ -1,0 +1,257 @@
+//! Whether a system that is on trial does what people need of it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::FOLDER;
+use super::login::{Account, send_to_oneself};
+use super::machine::Slot;
+use crate::files::Files;
+use crate::firstboot::certificates::AUTHORITY;
+use crate::firstboot::state::BoxState;
+use crate::imd_config;
+use crate::system::System;
+
+/// How long the server may take to start, counted from the beginning of the watch: a change of its database takes a while.
+const START: Duration = Duration::from_secs(300);
+/// How long it then has to run without a restart.
+const STEADY: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The account that logs in: made for the watch, removed after it.
+const NAME: &str = "perch-health-check";
+
+/// Watches the system until it can be trusted.
+///
+/// # Errors
+/// One sentence on what it does not do.
+pub fn watch(files: &Files, system: &dyn System, slot: Slot) -> Result<()> {
+    let begun = Instant::now();
+    let first = loop {
+        match server(system)? {
+            Server::Runs(start) => break start,
+            Server::Waits(_) if begun.elapsed() < START => sleep(PAUSE),
+            Server::Waits(why) => bail!("{why}"),
+        }
+    };
+    settled(system)?;
+    chat(files, system)?;
+    let chatted = Instant::now();
+    while chatted.elapsed() < STEADY {
+        match server(system)? {
+            Server::Runs(start) if start == first => sleep(PAUSE),
+            _ => bail!(
+                "the chat server stopped by itself within a minute: {}",
+                last_words(system)
+            ),
+        }
+    }
+    clock(files, system)?;
+    writable(files)?;
+    whole(system, slot)?;
+    no_failed_units(system)?;
+    chat(files, system)
+}
+
+/// How the chat server is.
+enum Server {
+    /// This start of it runs.
+    Runs(String),
+    /// It does not, for this reason.
+    Waits(String),
+}
+
+fn server(system: &dyn System) -> Result<Server> {
+    let property = |name| {
+        system
+            .unit_property("imd.service", name)
+            .map(Option::unwrap_or_default)
+    };
+    let state = property("ActiveState")?;
+    if state == "active" {
+        return Ok(Server::Runs(property("InvocationID")?));
+    }
+    let restarts: u32 = property("NRestarts")?.parse().unwrap_or(0);
+    if restarts >= 3 {
+        bail!(
+            "the chat server ended {restarts} times while starting: {}",
+            last_words(system)
+        );
+    }
+    let jobs = system
+        .run(&["systemctl", "list-jobs", "--no-legend", "--plain"], None)
+        .unwrap_or_default();
+    let running = jobs
+        .lines()
+        .filter(|line| line.ends_with("running"))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Ok(Server::Waits(if running.is_empty() {
+        format!("the chat server did not start: {}", last_words(system))
+    } else {
+        format!(
+            "the chat server did not start within 5 minutes; the system still waited for {running}"
+        )
+    }))
+}
+
+/// What the server said last, for the reason.
+fn last_words(system: &dyn System) -> String {
+    let said = system
+        .run(
+            &[
+                "journalctl",
+                "-b",
+                "-u",
+                "imd.service",
+                "-t",
+                "imd",
+                "-n",
+                "1",
+                "-o",
+                "cat",
+                "--no-pager",
+            ],
+            None,
+        )
+        .unwrap_or_default();
+    let line = said.lines().last().unwrap_or_default().trim();
+    let line = if line.is_empty() {
+        "it said nothing"
+    } else {
+        line
+    };
+    line.chars().take(300).collect()
+}
+
+/// Waits until nothing is being started any more, for two minutes at the most: the watch itself is one of the jobs.
+fn settled(system: &dyn System) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let jobs = system.run(&["systemctl", "list-jobs", "--no-legend", "--plain"], None)?;
+        let others = jobs.lines().filter(|line| {
+            line.ends_with("running") && !line.contains("perch-update-trial.service")
+        });
+        if others.count() == 0 {
+            return Ok(());
+        }
+        if begun.elapsed() > Duration::from_secs(120) {
+            bail!(
+                "the system did not finish starting: {}",
+                jobs.replace('\n', "; ")
+            );
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Somebody logs in over TLS and sends a message, which arrives.
+fn chat(files: &Files, system: &dyn System) -> Result<()> {
+    let domain = BoxState::load(files)?.domain();
+    let authority =
+        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
+    let password = random()?;
+    let imd = |action: &[&str], stdin: Option<&str>| {
+        let mut command = vec!["/usr/bin/imd", "user"];
+        command.extend(action);
+        command.extend(["--config", imd_config::PATH]);
+        system.run_as(Some("imd"), &command, stdin)
+    };
+    let words = format!("{password}\n");
+    // One that an earlier watch left behind has an unknown password.
+    imd(&["remove", NAME], None).ok();
+    let (status, said) = imd(&["add", NAME, "--password-stdin"], Some(&words))?;
+    if status != 0 {
+        bail!("the chat server cannot make an account: {said}");
+    }
+    let done = send_to_oneself(
+        &Account {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5223)),
+            domain: domain.as_str(),
+            name: NAME,
+            password: &password,
+            authority: &authority,
+        },
+        &random()?,
+    );
+    imd(&["remove", NAME], None).ok();
+    done.context("logging in and sending a message does not work")
+}
+
+fn random() -> Result<String> {
+    let mut bytes = [0; 18];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn clock(files: &Files, system: &dyn System) -> Result<()> {
+    let built = fs::metadata(files.path("/usr/lib/clock-epoch"))
+        .and_then(|about| about.modified())
+        .context("the image does not say when it was made")?;
+    let built = built
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs().cast_signed());
+    if system.now().unix_timestamp() < built {
+        bail!("the clock is before the time at which the new version was made");
+    }
+    Ok(())
+}
+
+fn writable(files: &Files) -> Result<()> {
+    let path = files.path(format!("{FOLDER}/probe"));
+    let written = File::create(&path)
+        .and_then(|mut file| file.write_all(b"probe").and_then(|()| file.sync_all()))
+        .and_then(|()| fs::remove_file(&path));
+    written.context("the data partition cannot be written")
+}
+
+/// No block of the root was found damaged so far.
+fn whole(system: &dyn System, slot: Slot) -> Result<()> {
+    if is_damaged(system, slot)? {
+        bail!(
+            "slot {} has damaged blocks: the card may be failing",
+            slot.name()
+        );
+    }
+    Ok(())
+}
+
+/// Whether a block of the running slot was found to differ from what was signed (dm-verity's status, `C` for corrupted).
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn is_damaged(system: &dyn System, slot: Slot) -> Result<bool> {
+    let name = format!("system_{}", slot.name());
+    let said = system
+        .run(&["dmsetup", "status", &name], None)
+        .with_context(|| format!("slot {} is not checked by its hashes", slot.name()))?;
+    Ok(said.split_whitespace().last() == Some("C"))
+}
+
+fn no_failed_units(system: &dyn System) -> Result<()> {
+    let failed = system.run(
+        &[
+            "systemctl",
+            "list-units",
+            "--failed",
+            "--plain",
+            "--no-legend",
+        ],
+        None,
+    )?;
+    let names: Vec<_> = failed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    bail!("these units failed: {}", names.join(", "))
+}

@@ -1,0 +1,198 @@
+//! A client that does the least of RFC 6120 and 6121: logs in over TLS on loopback, sends itself a message, and waits for it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// How long one whole conversation may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that a server may send in it.
+const LARGEST: usize = 1 << 18;
+
+/// Who logs in, and where.
+pub struct Account<'a> {
+    /// Direct TLS (XEP-0368).
+    pub address: SocketAddr,
+    /// The domain, which the certificate must be for.
+    pub domain: &'a str,
+    /// The part before `@`.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// Authorities (PEM).
+    pub authority: &'a [u8],
+}
+
+/// Logs in, sends itself `text`, and waits until it comes back.
+///
+/// # Errors
+/// What the server did otherwise.
+pub fn send_to_oneself(account: &Account<'_>, text: &str) -> Result<()> {
+    let mut talk = Talk::begin(account)?;
+    talk.header(account.domain)?;
+    talk.wait(&["</stream:features>"], "offer a login")?;
+    let plain = format!("\0{}\0{}", account.name, account.password);
+    talk.send(&format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>",
+        base64(plain.as_bytes())
+    ))?;
+    let answer = talk.wait(&["<success", "<failure"], "answer a login")?;
+    if !answer.contains("<success") {
+        bail!("the server refused the login: {}", tail(&answer));
+    }
+    talk.header(account.domain)?;
+    talk.wait(&["</stream:features>"], "offer a session")?;
+    talk.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>health</resource></bind></iq>")?;
+    let answer = talk.wait(&["</iq>"], "bind a resource")?;
+    if !answer.contains("<jid>") {
+        bail!("the server gave no session: {}", tail(&answer));
+    }
+    talk.send("<presence/>")?;
+    talk.send(&format!(
+        "<message type='chat' to='{}@{}/health'><body>{text}</body></message>",
+        account.name, account.domain
+    ))?;
+    talk.wait(&[&format!("<body>{text}</body>")], "deliver a message")?;
+    talk.send("</stream:stream>")
+}
+
+struct Talk {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    heard: Vec<u8>,
+    until: Instant,
+}
+
+impl Talk {
+    fn begin(account: &Account<'_>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(account.authority) {
+            roots.add(certificate.context("the box's authority is not PEM")?)?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+        let name = ServerName::try_from(account.domain.to_owned())?;
+        let connection = ClientConnection::new(Arc::new(config), name)?;
+        let socket = TcpStream::connect_timeout(&account.address, PATIENCE)
+            .with_context(|| format!("the server does not listen on {}", account.address))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream: StreamOwned::new(connection, socket),
+            heard: Vec::new(),
+            until: Instant::now() + PATIENCE,
+        })
+    }
+
+    fn header(&mut self, domain: &str) -> Result<()> {
+        self.send(&format!(
+            "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams'>"
+        ))
+    }
+
+    fn send(&mut self, text: &str) -> Result<()> {
+        self.stream
+            .write_all(text.as_bytes())
+            .and_then(|()| self.stream.flush())
+            .context("the server closed the connection")
+    }
+
+    /// Waits for one of `ends`; forgets what came before.
+    fn wait(&mut self, ends: &[&str], what: &str) -> Result<String> {
+        self.heard.clear();
+        loop {
+            let text = String::from_utf8_lossy(&self.heard).into_owned();
+            if ends.iter().any(|end| text.contains(end)) {
+                return Ok(text);
+            }
+            if Instant::now() > self.until || self.heard.len() > LARGEST {
+                bail!(
+                    "the server did not {what} in time; it said: {}",
+                    tail(&text)
+                );
+            }
+            let mut part = [0; 4096];
+            let length = self
+                .stream
+                .read(&mut part)
+                .with_context(|| format!("the server did not {what}"))?;
+            if length == 0 {
+                bail!(
+                    "the server closed the connection and did not {what}; it said: {}",
+                    tail(&text)
+                );
+            }
+            self.heard.extend_from_slice(&part[..length]);
+        }
+    }
+}
+
+/// The last characters of what was heard, for an error.
+fn tail(text: &str) -> String {
+    let count = text.chars().count();
+    text.chars().skip(count.saturating_sub(200)).collect()
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    bytes
+        .chunks(3)
+        .flat_map(|chunk| {
+            let bits = chunk.iter().enumerate().fold(0_u32, |bits, (place, byte)| {
+                bits | u32::from(*byte) << (16 - 8 * place)
+            });
+            (0..4).map(move |place| {
+                if place <= chunk.len() {
+                    char::from(LETTERS[(bits >> (18 - 6 * place)) as usize & 63])
+                } else {
+                    '='
+                }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let account = Account {
+            address,
+            domain: "perch.local",
+            name: "x",
+            password: "y",
+            authority: b"",
+        };
+        let error = send_to_oneself(&account, "hello").unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,20 @@
+//! Updates of the whole system. `machine` decides (pure), `run` keeps its states and carries its effects out; `slots` speaks to
+//! RAUC and the boot loader, `channel` and `fetch` to the publisher's server; `preflight`, `database` and `health` are what
+//! happens before, between and after the restart.
+//!
+//! Invariant: until the trial is over, the slot that ran before and its database are there, whole.
+
+pub mod channel;
+pub mod database;
+pub mod diagram;
+pub mod fetch;
+pub mod health;
+pub mod login;
+pub mod machine;
+pub mod preflight;
+pub mod run;
+pub mod slots;
+pub mod window;
+
+/// Where all of it is kept, on the data partition.
+pub const FOLDER: &str = "/var/lib/perch/update";

@@ -1,0 +1,299 @@
+//! Keeps the machine's state and carries its effects out. Each state is on disk before its first effect.
+
+use std::fs::File;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{self, Source};
+use super::machine::{Effect, Event, Release, State, step};
+use super::{FOLDER, database, health, preflight, slots};
+use crate::files::{Access, Files};
+use crate::system::System;
+
+/// Exists while the running slot is on trial.
+pub const ON_TRIAL: &str = "/run/perch/update-trial";
+/// The journal of the slot that failed.
+pub const FAILED_JOURNAL: &str = "/var/lib/perch/update/failed-journal.txt";
+/// Lines of it that are kept.
+const JOURNAL_LINES: &str = "5000";
+const STATE: &str = "/var/lib/perch/update/state.json";
+
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where the update is.
+    pub update: State,
+    /// When the channel was last asked, seconds since 1970.
+    #[serde(default)]
+    pub checked: Option<i64>,
+    /// When the download began, seconds since 1970.
+    #[serde(default)]
+    pub began: Option<i64>,
+}
+
+impl Kept {
+    /// Reads it; absent: nothing ever happened.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not understood.
+    pub fn load(files: &Files) -> Result<Self> {
+        match files.read(STATE)? {
+            Some(text) => {
+                serde_json::from_str(&text).with_context(|| format!("{STATE} is not understood"))
+            }
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn save(&self, files: &Files) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).context("writing the update's state as JSON")?;
+        files.replace(STATE, &text, Access::Root).map(drop)
+    }
+}
+
+/// The box, the only one at work on its update.
+pub struct Updater<'a> {
+    files: &'a Files,
+    system: &'a dyn System,
+    kept: Kept,
+    _lock: File,
+}
+
+impl<'a> Updater<'a> {
+    /// Waits until nobody else is at work on the update.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or the state is not understood.
+    pub fn new(files: &'a Files, system: &'a dyn System) -> Result<Self> {
+        std::fs::create_dir_all(files.path(FOLDER)).with_context(|| format!("making {FOLDER}"))?;
+        let lock = files.lock(format!("{FOLDER}/lock"))?;
+        Ok(Self {
+            files,
+            system,
+            kept: Kept::load(files)?,
+            _lock: lock,
+        })
+    }
+
+    /// Where the update is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.kept.update
+    }
+
+    /// Asks the channel for a newer version.
+    ///
+    /// # Errors
+    /// No channel is set, it does not answer, or its list is not signed by the publisher.
+    pub fn check(&mut self) -> Result<Option<Release>> {
+        let source = Source::read(self.files)?;
+        let list = channel::fetch(self.files, self.system, &source)?;
+        let found = channel::newer(
+            &list,
+            &source,
+            &channel::compatible(self.files)?,
+            &channel::running(self.files)?,
+        )?;
+        self.kept.checked = Some(self.system.now().unix_timestamp());
+        let event = found.clone().map_or(Event::NothingNew, Event::Found);
+        self.take(event)?;
+        Ok(found)
+    }
+
+    /// Installs a release and restarts into it. Returns when the restart has been asked for, or with the reason in the state.
+    ///
+    /// # Errors
+    /// An update is under way already, or the state cannot be written.
+    pub fn install(&mut self, release: Release) -> Result<()> {
+        self.take(Event::Install(release))
+    }
+
+    /// The box has started: finishes what the last start left.
+    ///
+    /// # Errors
+    /// A step failed; the next start tries again.
+    pub fn started(&mut self) -> Result<()> {
+        let boot = self
+            .files
+            .read("/proc/sys/kernel/random/boot_id")?
+            .unwrap_or_default();
+        self.take(Event::Started {
+            slot: slots::booted(self.files)?,
+            first: slots::first(self.system)?,
+            boot: boot.replace('-', ""),
+        })
+    }
+
+    /// Watches the slot on trial, and commits it or leaves it.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn watch(&mut self) -> Result<()> {
+        let slot = slots::booted(self.files)?;
+        let event = match health::watch(self.files, self.system, slot) {
+            Ok(()) => Event::Healthy,
+            Err(error) => Event::Unhealthy(format!("{error:#}")),
+        };
+        self.take(event)
+    }
+
+    /// One event, and those that its effects lead to.
+    fn take(&mut self, event: Event) -> Result<()> {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let (state, effects) = step(&self.kept.update, event)?;
+            self.kept.update = state;
+            self.kept.save(self.files)?;
+            for effect in effects {
+                match self.carry_out(effect) {
+                    Ok(None) => {}
+                    Ok(Some(event)) => {
+                        next = Some(event);
+                        break;
+                    }
+                    Err(error) if may_be_refused(effect) => {
+                        next = Some(Event::Refused(format!("{error:#}")));
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>> {
+        let (files, system) = (self.files, self.system);
+        match effect {
+            Effect::Preflight => return self.preflight().map(Some),
+            Effect::Write => return self.write().map(Some),
+            Effect::BeginTrial => {
+                return Ok(Some(Event::Leave {
+                    from: slots::booted(files)?,
+                }));
+            }
+            Effect::KeepDatabase => {
+                system.run(&["systemctl", "stop", "imd.service"], None)?;
+                database::keep(files, system)?;
+            }
+            Effect::Activate => {
+                let booted = slots::booted(files)?;
+                slots::activate(system, booted.other(), booted)?;
+            }
+            Effect::Restart => {
+                system.run(&["systemctl", "reboot"], None)?;
+            }
+            Effect::Watch => {
+                files.replace(ON_TRIAL, b"", Access::Everyone)?;
+            }
+            Effect::RestoreDatabase => {
+                if database::restore(files, system)? {
+                    eprintln!(
+                        "the database is what it was before the update; what was written since is in {FOLDER}/after"
+                    );
+                }
+            }
+            Effect::KeepJournal => self.keep_journal()?,
+            Effect::Return => {
+                let booted = slots::booted(files)?;
+                slots::activate(system, booted, booted)?;
+                slots::mark(system, booted.other(), booted, false)?;
+            }
+            Effect::Trust => {
+                let booted = slots::booted(files)?;
+                slots::mark(system, booted, booted, true)?;
+                files.remove(ON_TRIAL)?;
+            }
+            Effect::Distrust => {
+                let booted = slots::booted(files)?;
+                slots::mark(system, booted, booted, false)?;
+            }
+            Effect::DropDatabase => database::drop_copy(files)?,
+        }
+        Ok(None)
+    }
+
+    fn preflight(&self) -> Result<Event> {
+        let State::Preflight { release } = &self.kept.update else {
+            return Ok(Event::Cleared);
+        };
+        let mut found = preflight::refusals(&preflight::look(self.files, self.system)?);
+        let running = channel::running(self.files)?;
+        let older = channel::compare(&release.version, &running).is_le();
+        if release.source.is_some() && !release.version.is_empty() && older && !release.downgrade {
+            found.push(format!(
+                "version {} is not newer than {running}, which runs; `--downgrade` installs it all the same",
+                release.version
+            ));
+        }
+        Ok(if found.is_empty() {
+            Event::Cleared
+        } else {
+            Event::Refused(found.join("; "))
+        })
+    }
+
+    fn write(&mut self) -> Result<Event> {
+        let State::Downloading { release } = self.kept.update.clone() else {
+            return Ok(Event::Written);
+        };
+        self.kept.began = Some(self.system.now().unix_timestamp());
+        self.kept.save(self.files)?;
+        let source = Source::read(self.files)?;
+        let place = release.source.as_deref().unwrap_or_default();
+        let authority = source
+            .authority
+            .as_deref()
+            .filter(|_| place.starts_with("https://"));
+        slots::write(self.files, self.system, place, authority, release.downgrade)?;
+        if release.downgrade {
+            println!(
+                "installed version {} on purpose, although it is older",
+                release.version
+            );
+        }
+        Ok(Event::Written)
+    }
+
+    fn keep_journal(&self) -> Result<()> {
+        let State::Failed { boots, reason, .. } = &self.kept.update else {
+            return Ok(());
+        };
+        let mut text = format!("{reason}\n");
+        for boot in boots {
+            let said = self
+                .system
+                .run(
+                    &[
+                        "journalctl",
+                        "-b",
+                        boot,
+                        "-n",
+                        JOURNAL_LINES,
+                        "--no-pager",
+                        "-o",
+                        "short-iso",
+                    ],
+                    None,
+                )
+                .unwrap_or_else(|error| format!("{error:#}"));
+            text += &format!("\n-- start {boot}\n{said}\n");
+        }
+        self.files
+            .replace(FAILED_JOURNAL, text.as_bytes(), Access::Root)
+            .map(drop)
+    }
+}
+
+/// Effects whose failure is an outcome of the update, and not a fault of the box.
+fn may_be_refused(effect: Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Preflight
+            | Effect::Write
+            | Effect::BeginTrial
+            | Effect::KeepDatabase
+            | Effect::Activate
+    )
+}

@@ -1,0 +1,248 @@
+//! What RAUC and the boot loader say of the slots, and what they are told.
+
+use anyhow::{Context, Result, bail};
+
+use super::machine::Slot;
+use crate::files::Files;
+use crate::system::System;
+
+/// RAUC's configuration in the image, and the one that takes its place while an older bundle is installed on purpose.
+const CONFIGURATION: &str = "/usr/lib/rauc/system.conf";
+const OVERRIDE: &str = "/run/rauc/system.conf";
+
+/// The slot that runs, from `rauc.slot=` on the kernel's command line.
+///
+/// # Errors
+/// The command line names none: the system was not started from a slot.
+pub fn booted(files: &Files) -> Result<Slot> {
+    let line = files.read("/proc/cmdline")?.unwrap_or_default();
+    let name = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("rauc.slot="));
+    slot(name.unwrap_or_default()).context(
+        "the kernel's command line names no slot: this is not a box that started from its image",
+    )
+}
+
+/// The slot that the boot loader takes first.
+///
+/// # Errors
+/// Its counters cannot be read.
+pub fn first(system: &dyn System) -> Result<Slot> {
+    let order = system.run(&["fw_printenv", "-n", "BOOT_ORDER"], None)?;
+    let name = order.split_whitespace().next().unwrap_or_default();
+    slot(name).with_context(|| format!("the boot loader's order is \"{order}\""))
+}
+
+fn slot(name: &str) -> Option<Slot> {
+    match name {
+        "A" => Some(Slot::A),
+        "B" => Some(Slot::B),
+        _ => None,
+    }
+}
+
+/// Writes the other slot from a bundle's file or address.
+///
+/// # Errors
+/// RAUC refused or the download broke: its last sentence.
+pub fn write(
+    files: &Files,
+    system: &dyn System,
+    source: &str,
+    authority: Option<&str>,
+    downgrade: bool,
+) -> Result<()> {
+    if downgrade {
+        let text = files
+            .read(CONFIGURATION)?
+            .context("RAUC has no configuration")?;
+        files.replace(
+            OVERRIDE,
+            without_least_version(&text).as_bytes(),
+            crate::files::Access::Everyone,
+        )?;
+        system.run(&["systemctl", "restart", "rauc.service"], None)?;
+    }
+    let trust = authority.map(|file| format!("--tls-ca={file}"));
+    let mut command = vec!["rauc", "install"];
+    command.extend(trust.as_deref());
+    command.push(source);
+    let done = system.run_as(None, &command, None);
+    if downgrade {
+        files.remove(OVERRIDE)?;
+        system.run(&["systemctl", "restart", "rauc.service"], None)?;
+    }
+    match done? {
+        (0, _) => Ok(()),
+        (_, said) => bail!("{}", last_error(&said)),
+    }
+}
+
+fn without_least_version(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.starts_with("min-bundle-version="))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// What RAUC says last, without what leads to it.
+fn last_error(said: &str) -> String {
+    let line = said
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("LastError:"))
+        .or_else(|| said.lines().rev().find(|line| !line.trim().is_empty()));
+    let text = line.unwrap_or("RAUC gave no reason").trim();
+    match reason(text) {
+        Some(plain) => format!("{plain} ({text})"),
+        None => text.to_owned(),
+    }
+}
+
+/// RAUC's errors in an owner's words.
+fn reason(text: &str) -> Option<&'static str> {
+    let table = [
+        (
+            "certificate has expired",
+            "the bundle was signed with a key that has expired",
+        ),
+        (
+            "certificate is not yet valid",
+            "the bundle was signed with a key that is not valid yet; is the clock right?",
+        ),
+        (
+            "certificate revoked",
+            "the bundle was signed with a key that has been taken back",
+        ),
+        (
+            "signature verification failed",
+            "the bundle is not signed by whom this box trusts, or was changed",
+        ),
+        (
+            "Verify error",
+            "the bundle is not signed by whom this box trusts",
+        ),
+        (
+            "Compatible mismatch",
+            "the bundle is for another kind of box",
+        ),
+        (
+            "lower than the minimum",
+            "the bundle is older than what runs; `--downgrade` installs it all the same",
+        ),
+        ("No space left", "the disk is full"),
+        ("unexpected end", "the bundle is not complete"),
+        ("truncated", "the bundle is not complete"),
+        ("Invalid bundle", "the bundle is not complete, or is none"),
+        (
+            "Input/output error",
+            "the bundle could not be read to its end, or was changed",
+        ),
+        ("Timeout", "the server did not answer in time"),
+        ("timed out", "the server did not answer in time"),
+    ];
+    table
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map(|(_, plain)| *plain)
+}
+
+/// Lets the boot loader take a slot next, three times at most.
+///
+/// # Errors
+/// RAUC refused, or the order does not read back as wanted.
+pub fn activate(system: &dyn System, slot: Slot, booted: Slot) -> Result<()> {
+    system.run(
+        &["rauc", "status", "mark-active", which(slot, booted)],
+        None,
+    )?;
+    let now = first(system)?;
+    if now != slot {
+        bail!(
+            "the boot loader was told to take slot {} and still takes {}",
+            slot.name(),
+            now.name()
+        );
+    }
+    Ok(())
+}
+
+/// Gives the running slot its tries back, or takes a slot's tries away.
+///
+/// # Errors
+/// RAUC refused.
+pub fn mark(system: &dyn System, slot: Slot, booted: Slot, good: bool) -> Result<()> {
+    let word = if good { "mark-good" } else { "mark-bad" };
+    system
+        .run(&["rauc", "status", word, which(slot, booted)], None)
+        .map(drop)
+}
+
+fn which(slot: Slot, booted: Slot) -> &'static str {
+    if slot == booted { "booted" } else { "other" }
+}
+
+/// What RAUC knows of the version in a slot: what was installed there, `None` for what the image was flashed with.
+#[must_use]
+pub fn version_in(system: &dyn System, slot: Slot) -> Option<String> {
+    let said = system
+        .run(
+            &["rauc", "status", "--detailed", "--output-format=json"],
+            None,
+        )
+        .ok()?;
+    let status: serde_json::Value = serde_json::from_str(&said).ok()?;
+    status["slots"].as_array()?.iter().find_map(|entry| {
+        let about = entry.as_object()?.values().next()?;
+        (about["bootname"] == slot.name())
+            .then(|| about["slot_status"]["bundle"]["version"].as_str())?
+            .map(str::to_owned)
+    })
+}
+
+/// How far RAUC is with a bundle, in percent; `None` while it does nothing.
+#[must_use]
+pub fn progress(system: &dyn System) -> Option<u32> {
+    let said = system
+        .run(
+            &[
+                "busctl",
+                "get-property",
+                "de.pengutronix.rauc",
+                "/",
+                "de.pengutronix.rauc.Installer",
+                "Progress",
+            ],
+            None,
+        )
+        .ok()?;
+    said.strip_prefix("(isi) ")?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raucs_last_error_is_said_in_plain_words_with_its_own_behind() {
+        let said = "installing\n LastError: signature verification failed: Verify error: certificate has expired\nInstalling failed";
+        let text = last_error(said);
+        assert!(
+            text.starts_with("the bundle was signed with a key that has expired ("),
+            "{text}"
+        );
+        assert_eq!(last_error("LastError: something new"), "something new");
+        assert_eq!(last_error(""), "RAUC gave no reason");
+    }
+
+    #[test]
+    fn an_explicit_downgrade_only_takes_the_least_version_away() {
+        let text = "[system]\nmin-bundle-version=2.0.0\ncompatible=x\n";
+        assert_eq!(without_least_version(text), "[system]\ncompatible=x\n");
+    }
+}

@@ -1,0 +1,107 @@
+//! The hours in which an update may interrupt people.
+
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// From a time of the day to another, which may be of the next day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Window {
+    /// Minutes after midnight.
+    from: u16,
+    to: u16,
+}
+
+/// Not two times.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no window; accepted: two different times of the day, such as 03:00-05:00")]
+pub struct NoWindow(String);
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            from: 3 * 60,
+            to: 5 * 60,
+        }
+    }
+}
+
+impl Window {
+    /// Whether a time of the day, in minutes after midnight, is in it.
+    #[must_use]
+    pub fn holds(self, minute: u16) -> bool {
+        if self.from < self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
+}
+
+/// Minutes after midnight of `HH:MM`.
+#[must_use]
+pub fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.trim().split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+impl FromStr for Window {
+    type Err = NoWindow;
+
+    fn from_str(text: &str) -> Result<Self, NoWindow> {
+        let times = text.split_once('-').and_then(|(from, to)| {
+            Some(Self {
+                from: minute(from)?,
+                to: minute(to)?,
+            })
+        });
+        times
+            .filter(|window| window.from != window.to)
+            .ok_or_else(|| NoWindow(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Window {
+    type Error = NoWindow;
+
+    fn try_from(text: String) -> Result<Self, NoWindow> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_may_go_over_midnight() {
+        let night: Window = "23:30-01:00".parse().unwrap();
+        for (time, inside) in [
+            ("23:29", false),
+            ("23:30", true),
+            ("00:59", true),
+            ("01:00", false),
+        ] {
+            assert_eq!(night.holds(minute(time).unwrap()), inside, "{time}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_window_is_refused() {
+        for text in [
+            "",
+            "03:00",
+            "3:00-5:00",
+            "25:00-26:00",
+            "03:00-03:00",
+            "03:60-04:00",
+        ] {
+            assert_eq!(text.parse::<Window>(), Err(NoWindow(text.to_owned())));
+        }
+    }
+}
