@@ -4,6 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Parser as _;
+use perch_load::options::{Command, Options};
+use perch_load::result::Outcome;
 use perch_tests::host_imd::{DOMAIN, HostImd};
 use perch_tests::lab::Lab;
 use perch_tests::slow_disk::{self, SlowDisk, Syncs};
@@ -27,6 +30,54 @@ fn server(lab: &Lab) -> Result<(SlowDisk, HostImd)> {
     }
     lab.note("the server runs on a disk of its own");
     Ok((disk, imd))
+}
+
+fn load(imd: &HostImd, rate: u32, seconds: u32) -> Result<Outcome> {
+    let arguments = format!(
+        "perch-load run open --strict --users {PEOPLE} --prefix talker --password {} --domain {DOMAIN} --rate {rate} \
+         --seconds {seconds} --warm-up 1 --quiet 0.2 --address 127.0.0.1:{}",
+        talkers::PASSWORD,
+        imd.server.starttls
+    );
+    let Command::Run(options) = Options::try_parse_from(arguments.split(' '))?.command else {
+        bail!("not a run");
+    };
+    perch_load::scenario::run(*options)
+}
+
+#[test]
+#[ignore = "run `ci/test --only slow-disk`"]
+fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<()> {
+    if !slow_disk::is_possible() {
+        return Ok(());
+    }
+    let lab = Lab::new("slow_disk", "hold")?;
+    let (disk, imd) = server(&lab)?;
+    disk.set(Syncs::Take(CARD));
+    let before = disk.synced();
+    let outcome = load(&imd, 400, 6)?;
+    let syncs = disk.synced() - before;
+    let (ack, delivery) = (&outcome.latencies["ack"], &outcome.latencies["delivery"]);
+    lab.note(&format!(
+        "acknowledged: p50 {:.1} ms, p99 {:.1} ms; delivered: p50 {:.1} ms, p99 {:.1} ms; {syncs} syncs",
+        ack.p50, ack.p99, delivery.p50, delivery.p99
+    ));
+    ensure!(ack.count > 2000, "{} acknowledgements", ack.count);
+    ensure!(
+        ack.p50 >= 40.0,
+        "acknowledged before the sync: p50 {} ms",
+        ack.p50
+    );
+    ensure!(ack.p99 <= 150.0, "acknowledged after {} ms (p99)", ack.p99);
+    ensure!(
+        delivery.p50 < 20.0,
+        "delivery waits for the disk: {} ms",
+        delivery.p50
+    );
+    drop(imd);
+    drop(disk);
+    lab.passed();
+    Ok(())
 }
 
 /// People talk until so many messages are acknowledged, then the server is killed; returns what was said.

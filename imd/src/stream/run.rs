@@ -46,6 +46,8 @@ struct Run<T> {
     received: u32,
     /// An acknowledgement is wanted up to this count.
     ack_wanted: Option<u32>,
+    /// What the last request for one wanted.
+    ack_wanted_last: u32,
     /// The client has been asked for an acknowledgement and has not answered.
     ack_asked: bool,
     /// When the client is asked for a sign of life, or given up if it has been asked.
@@ -69,6 +71,7 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
         session,
         pending: VecDeque::new(),
         ack_wanted: None,
+        ack_wanted_last: 0,
         ack_asked: false,
         deadline: now + server.config.limits.idle_timeout,
         life_asked: false,
@@ -228,7 +231,9 @@ impl<T: Transport> Run<T> {
     async fn other(&mut self, server: &Arc<Server>, element: &Element) -> Result<(), Ended> {
         match (element.name(), element.ns()) {
             ("r", ns::SM) => {
-                self.ack_wanted = Some(self.received);
+                // The first request that waits is answered first: by the time its stanzas are on the disk there are more.
+                self.ack_wanted.get_or_insert(self.received);
+                self.ack_wanted_last = self.received;
                 self.acknowledge().await
             }
             ("a", ns::SM) => {
@@ -392,7 +397,8 @@ impl<T: Transport> Run<T> {
         if !self.pending.is_empty() && (wanted.wrapping_sub(handled) as i32) > 0 {
             return Ok(());
         }
-        self.ack_wanted = None;
+        let last = self.ack_wanted_last;
+        self.ack_wanted = ((last.wrapping_sub(handled) as i32) > 0).then_some(last);
         let ack = Element::new("a", ns::SM).with_attr("h", handled.to_string());
         self.transport.send(&ack).await?;
         Ok(())
