@@ -167,27 +167,20 @@ fn result(
     stanza: &str,
 ) -> String {
     let mut out = String::with_capacity(stanza.len() + 400);
-    let attribute = |out: &mut String, name: &str, value: &str| {
-        out.push(' ');
-        out.push_str(name);
-        out.push_str("='");
-        xml::escape_into(out, value);
-        out.push('\'');
-    };
     out.push_str("<message");
-    attribute(&mut out, "from", owner.as_str());
-    attribute(&mut out, "to", to.as_str());
+    xml::attribute_into(&mut out, "from", owner.as_str());
+    xml::attribute_into(&mut out, "to", to.as_str());
     out.push_str("><result");
-    attribute(&mut out, "xmlns", ns::MAM);
-    attribute(&mut out, "id", &entry.id.to_string());
+    xml::attribute_into(&mut out, "xmlns", ns::MAM);
+    xml::attribute_into(&mut out, "id", &entry.id.to_string());
     if let Some(query_id) = query_id {
-        attribute(&mut out, "queryid", query_id);
+        xml::attribute_into(&mut out, "queryid", query_id);
     }
     out.push_str("><forwarded");
-    attribute(&mut out, "xmlns", ns::FORWARD);
+    xml::attribute_into(&mut out, "xmlns", ns::FORWARD);
     out.push_str("><delay");
-    attribute(&mut out, "xmlns", ns::DELAY);
-    attribute(&mut out, "stamp", &time::format(entry.time));
+    xml::attribute_into(&mut out, "xmlns", ns::DELAY);
+    xml::attribute_into(&mut out, "stamp", &time::format(entry.time));
     out.push_str("/>");
     out.push_str(stanza);
     out.push_str("</forwarded></result></message>");

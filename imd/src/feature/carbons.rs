@@ -72,24 +72,17 @@ pub fn eligible(stanza: &Stanza) -> bool {
 #[must_use]
 pub fn wrap(kind: &str, type_attr: Option<&str>, message: &str, to: &Jid) -> Arc<str> {
     let mut out = String::with_capacity(message.len() + 2 * to.as_str().len() + 200);
-    let attribute = |out: &mut String, name: &str, value: &str| {
-        out.push(' ');
-        out.push_str(name);
-        out.push_str("='");
-        xml::escape_into(out, value);
-        out.push('\'');
-    };
     out.push_str("<message");
-    attribute(&mut out, "from", to.bare_str());
-    attribute(&mut out, "to", to.as_str());
+    xml::attribute_into(&mut out, "from", to.bare_str());
+    xml::attribute_into(&mut out, "to", to.as_str());
     if let Some(type_attr) = type_attr {
-        attribute(&mut out, "type", type_attr);
+        xml::attribute_into(&mut out, "type", type_attr);
     }
     out.push_str("><");
     out.push_str(kind);
-    attribute(&mut out, "xmlns", ns::CARBONS);
+    xml::attribute_into(&mut out, "xmlns", ns::CARBONS);
     out.push_str("><forwarded");
-    attribute(&mut out, "xmlns", ns::FORWARD);
+    xml::attribute_into(&mut out, "xmlns", ns::FORWARD);
     out.push('>');
     out.push_str(message);
     out.push_str("</forwarded></");

@@ -46,13 +46,11 @@ impl<'a> Written<'a> {
                 let mut out =
                     String::with_capacity(xml.len() + owner.as_str().len() + id.len() + 64);
                 out.push_str(xml.strip_suffix(END).unwrap_or(xml));
-                out.push_str("<stanza-id xmlns='");
-                out.push_str(ns::STANZA_ID);
-                out.push_str("' by='");
-                xml::escape_into(&mut out, owner.as_str());
-                out.push_str("' id='");
-                xml::escape_into(&mut out, &id);
-                out.push_str("'/>");
+                out.push_str("<stanza-id");
+                xml::attribute_into(&mut out, "xmlns", ns::STANZA_ID);
+                xml::attribute_into(&mut out, "by", owner.as_str());
+                xml::attribute_into(&mut out, "id", &id);
+                out.push_str("/>");
                 out.push_str(END);
                 out.into()
             }
@@ -74,9 +72,7 @@ pub(super) fn with_ns(xml: &str) -> String {
     };
     let mut out = String::with_capacity(xml.len() + ns::CLIENT.len() + 9);
     out.push_str(START);
-    out.push_str(" xmlns='");
-    out.push_str(ns::CLIENT);
-    out.push('\'');
+    xml::attribute_into(&mut out, "xmlns", ns::CLIENT);
     out.push_str(rest);
     out
 }

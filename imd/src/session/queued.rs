@@ -57,9 +57,7 @@ impl Queued {
         match self.split() {
             Some((start, rest)) => {
                 out.push_str(start);
-                out.push_str(" to='");
-                xml::escape_into(out, client.as_str());
-                out.push('\'');
+                xml::attribute_into(out, "to", client.as_str());
                 out.push_str(rest);
             }
             None => out.push_str(&self.xml),

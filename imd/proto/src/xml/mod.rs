@@ -8,4 +8,4 @@ mod write;
 
 pub use element::{Attribute, Element, Node};
 pub use stream::{Limits, StreamEvent, StreamReader, parse_document};
-pub use write::escape_into;
+pub use write::{attribute_into, escape_into};

@@ -86,7 +86,8 @@ pub(super) fn element_into(out: &mut String, element: &Element, default_ns: &str
     out.push('>');
 }
 
-fn attribute_into(out: &mut String, name: &str, value: &str) {
+/// Append an attribute to a start tag.
+pub fn attribute_into(out: &mut String, name: &str, value: &str) {
     out.push(' ');
     out.push_str(name);
     out.push_str("='");

@@ -1,7 +1,7 @@
 //! The `<body/>` that wraps what a request or a response carries.
 
 use imd_proto::Element;
-use imd_proto::xml::escape_into;
+use imd_proto::xml::attribute_into;
 
 /// XEP-0124.
 pub(super) const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
@@ -63,11 +63,7 @@ impl Body {
 pub(super) fn response(attributes: &[(&str, &str)], payloads: &[String]) -> String {
     let mut out = format!("<body xmlns='{HTTPBIND}' xmlns:xmpp='{XBOSH}'");
     for (name, value) in attributes {
-        out.push(' ');
-        out.push_str(name);
-        out.push_str("='");
-        escape_into(&mut out, value);
-        out.push('\'');
+        attribute_into(&mut out, name, value);
     }
     out.push('>');
     for payload in payloads {
