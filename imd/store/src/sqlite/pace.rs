@@ -2,7 +2,7 @@
 //!
 //! A commit costs a sync and some pages of the disk however few messages it has. While hardly anybody writes, each is committed
 //! at once. When many do, a batch gathers until it is worth its commit, or for about as long as a sync takes, whichever is
-//! longer, and never longer than [`MOST`]. Only acknowledgements wait for it; messages are delivered before. Where waiting brings
+//! longer, and never longer than [`MOST`], or than leaves time for the commit. Only acknowledgements wait for it; messages are delivered before. Where waiting brings
 //! no company, because those who write wait for their acknowledgements themselves, it is not tried again for some time.
 
 use std::time::Duration;
@@ -11,8 +11,10 @@ use std::time::Duration;
 const QUIET: f64 = 20.0;
 /// Messages for which a commit is worth its fixed cost.
 const WORTH: f64 = 48.0;
-/// The longest wait: with a sync of 40 ms after it, an acknowledgement still comes within 150 ms.
+/// The longest wait.
 pub(super) const MOST: Duration = Duration::from_millis(90);
+/// In which a message and the commit before its own are to be done, so that an acknowledgement comes within 150 ms.
+const IN_TIME: f64 = 0.130;
 /// Over how long the rate is measured.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Fewer messages in a batch that gathered are no company.
@@ -66,8 +68,10 @@ impl Pace {
         }
         let seconds = (WORTH / rate).max(self.sync);
         let enough = (rate * self.sync).max(WORTH);
+        let longest = MOST.as_secs_f64();
+        let longest = (IN_TIME - 2.0 * self.sync).clamp(self.sync.min(longest), longest);
         Gather {
-            wait: Duration::from_secs_f64(seconds.min(MOST.as_secs_f64())),
+            wait: Duration::from_secs_f64(seconds.min(longest)),
             enough: enough as usize,
         }
     }
@@ -156,6 +160,12 @@ mod tests {
         let gather = settled(4_000.0, ms(40)).gather(Duration::ZERO);
         assert!((ms(38)..=ms(42)).contains(&gather.wait), "{gather:?}");
         assert!((150..=170).contains(&gather.enough), "{gather:?}");
+    }
+
+    #[test]
+    fn slow_storage_leaves_less_time_to_gather() {
+        let gather = settled(400.0, ms(40)).gather(Duration::ZERO);
+        assert!((ms(45)..=ms(55)).contains(&gather.wait), "{gather:?}");
     }
 
     #[test]
