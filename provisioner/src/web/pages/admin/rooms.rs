@@ -228,20 +228,18 @@ async fn after(
     }
 }
 
+async fn patch(web: &Web, name: &str, change: &Value) -> Result<(), Fault> {
+    let path = format!("/rooms/{}", encoded(name));
+    web.imd.tell(Method::PATCH, &path, change).await
+}
+
 async fn change(
     State(web): State<Arc<Web>>,
     Path(name): Path<String>,
     Sent { by, fields }: Sent<Admin>,
 ) -> Response {
     let change = json!({ "settings": settings(&fields) });
-    let outcome = web
-        .imd
-        .tell(
-            Method::PATCH,
-            &format!("/rooms/{}", encoded(&name)),
-            &change,
-        )
-        .await;
+    let outcome = patch(&web, &name, &change).await;
     after(&web, &by, &name, "room.change", outcome).await
 }
 
@@ -256,14 +254,7 @@ async fn part(
         affiliation: fields.get("affiliation").to_owned(),
     };
     let change = json!({ "affiliations": [affiliation] });
-    let outcome = web
-        .imd
-        .tell(
-            Method::PATCH,
-            &format!("/rooms/{}", encoded(&name)),
-            &change,
-        )
-        .await;
+    let outcome = patch(&web, &name, &change).await;
     after(&web, &by, &name, "room.part", outcome).await
 }
 
