@@ -330,7 +330,6 @@ impl Thread {
         }
         let mut step = self.tx.begin_round_if_due(false).then_some(Step);
         self.commit(batch, &mut step);
-        self.unordered.store(self.tx.unordered(), Ordering::Release);
     }
 
     fn commit(&mut self, mut batch: Vec<Queued>, step: &mut Option<Step>) {
@@ -342,6 +341,8 @@ impl Thread {
         );
         jobs.extend(step.iter_mut().map(|step| step as &mut dyn Job));
         let done = self.tx.commit(&mut jobs);
+        // Before anybody hears of it: who then reads must find that what it wrote is to be put into its order first.
+        self.unordered.store(self.tx.unordered(), Ordering::Release);
         let before = std::mem::replace(&mut self.last, Instant::now());
         match done.map_err(|fault| fault.at(self.tx.path())) {
             Ok(done) => {
