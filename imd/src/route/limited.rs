@@ -140,14 +140,33 @@ impl Limited {
             })),
             _ => None,
         };
+        if role.is_some() {
+            self.keep(user, generation, circle.clone());
+        }
+        Ok(circle)
+    }
+
+    fn keep(&self, user: &str, generation: u64, circle: Option<Arc<Circle>>) {
         let mut cached = self.change();
-        if cached.generation == generation && role.is_some() {
+        if cached.generation == generation {
             if cached.circles.len() >= CACHED_ACCOUNTS {
                 cached.circles.clear();
             }
-            cached.circles.insert(user.to_owned(), circle.clone());
+            cached.circles.insert(user.to_owned(), circle);
         }
-        Ok(circle)
+    }
+
+    /// What has to be asked for before an account is read of which [`Limited::noted`] is told.
+    pub fn generation(&self) -> u64 {
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        cached.generation
+    }
+
+    /// Somebody has read this account for another reason: it need not be read again where it is not limited.
+    pub fn noted(&self, user: &str, role: Role, generation: u64) {
+        if role != Role::Limited {
+            self.keep(user, generation, None);
+        }
     }
 
     /// Roles or groups have changed.

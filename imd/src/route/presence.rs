@@ -77,7 +77,10 @@ async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, mut s
             })
             .is_none()
     };
-    let roster = roster_of(server, &session.user).await;
+    let (roster, requests) = match first {
+        true => roster_and_requests(server, &session.user).await,
+        false => (roster_of(server, &session.user).await, Vec::new()),
+    };
     for other in server.directory.sessions(&session.user) {
         if other.presence().is_none() {
             continue;
@@ -93,7 +96,7 @@ async fn broadcast_available(server: &Arc<Server>, session: &Arc<Session>, mut s
     to_subscribers(server, &element, &roster).await;
     if first {
         probe_contacts(server, session, &roster).await;
-        pending_requests(server, session).await;
+        show_requests(session, &requests);
     }
     for feature in server.features.iter() {
         feature.available(server, session, &stanza).await;
@@ -174,6 +177,19 @@ async fn roster_of(server: &Server, user: &str) -> Vec<RosterItem> {
     }
 }
 
+async fn roster_and_requests(
+    server: &Server,
+    user: &str,
+) -> (Vec<RosterItem>, Vec<SubscriptionRequest>) {
+    match server.store.roster_and_requests(user).await {
+        Ok((roster, requests)) => (roster.items, requests),
+        Err(error) => {
+            tracing::warn!(user, %error, "cannot read the roster");
+            (Vec::new(), Vec::new())
+        }
+    }
+}
+
 async fn to_subscribers(server: &Arc<Server>, element: &Element, roster: &[RosterItem]) {
     for item in roster.iter().filter(|i| i.subscription.is_from()) {
         if let Ok(contact) = item.contact.parse::<Jid>() {
@@ -221,17 +237,10 @@ async fn probe_contacts(server: &Arc<Server>, session: &Arc<Session>, roster: &[
 }
 
 /// RFC 6121 §3.1.3: requests wait until they are answered, and are shown at each login.
-async fn pending_requests(server: &Arc<Server>, session: &Arc<Session>) {
-    match server.store.subscription_requests(&session.user).await {
-        Ok(requests) => {
-            for request in requests {
-                if let Some(element) = super::read_stored(&request.stanza) {
-                    session.send(&element);
-                }
-            }
-        }
-        Err(error) => {
-            tracing::warn!(user = %session.user, %error, "cannot read subscription requests")
+fn show_requests(session: &Session, requests: &[SubscriptionRequest]) {
+    for request in requests {
+        if let Some(element) = super::read_stored(&request.stanza) {
+            session.send(&element);
         }
     }
 }

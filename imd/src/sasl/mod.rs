@@ -282,8 +282,12 @@ impl Exchange {
 /// # Errors
 /// With what the client is told.
 pub async fn allowed(server: &Server, user: &str) -> Result<(), Failure> {
+    let generation = server.limited.generation();
     match server.store.account(user).await {
-        Ok(Some(account)) if account.enabled => Ok(()),
+        Ok(Some(account)) if account.enabled => {
+            server.limited.noted(user, account.role, generation);
+            Ok(())
+        }
         Ok(Some(_)) => Err(Failure::new("account-disabled")),
         Ok(None) => Err(Failure::not_authorized()),
         Err(error) => Err(store_failed(&error)),

@@ -69,11 +69,26 @@ pub trait Transport: Send + 'static {
     /// The next event; `None` when the peer has closed the connection.
     fn next(&mut self) -> impl Future<Output = Result<Option<StreamEvent>, ReadError>> + Send;
 
-    /// Open a stream towards the peer.
+    /// Open a stream towards the peer. It may wait for what is sent next.
     fn open(&mut self, header: &Header) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Send an element that is no stanza: features, negotiation, errors.
     fn send(&mut self, element: &Element) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// As `send`, but it may wait until what has come already is dealt with, or until `flush`.
+    fn answer(&mut self, element: &Element) -> impl Future<Output = io::Result<()>> + Send {
+        self.send(element)
+    }
+
+    /// Send what `answer` has left waiting.
+    fn flush(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Whether bytes have come already that nobody has looked at.
+    fn is_ahead(&self) -> bool {
+        false
+    }
 
     /// Send stanzas, serialised for a stream of clients, to the client that has this address.
     fn send_stanzas(

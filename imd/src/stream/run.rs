@@ -150,11 +150,18 @@ impl<T: Transport> Run<T> {
             }
             // Neither a client that says much nor one that is told much is kept from the other.
             queue_first = !queue_first;
+            // What came in one go is answered in one go.
+            if self.in_a_row > 0 && self.transport.is_ahead() {
+                queue_first = false;
+            }
             let wakes = self.wakes();
             if silence.deadline() != wakes {
                 silence.as_mut().reset(wakes);
             }
             let reads = self.pending.len() < MAX_PENDING && self.paused.is_none();
+            if !reads && let Err(error) = self.transport.flush().await {
+                return error.into();
+            }
             let heard = reads.then(|| self.transport.next());
             let committed = (!self.pending.is_empty()).then(|| front(&mut self.pending));
             let queued = self.session.outbound.changed();
@@ -248,7 +255,7 @@ impl<T: Transport> Run<T> {
             ("enable", ns::SM) => {
                 let answer = manage::enable(server, &self.session, element);
                 self.received = 0;
-                self.transport.send(&answer).await?;
+                self.transport.answer(&answer).await?;
                 Ok(())
             }
             ("resume", ns::SM) => {
@@ -400,7 +407,7 @@ impl<T: Transport> Run<T> {
         let last = self.ack_wanted_last;
         self.ack_wanted = ((last.wrapping_sub(handled) as i32) > 0).then_some(last);
         let ack = Element::new("a", ns::SM).with_attr("h", handled.to_string());
-        self.transport.send(&ack).await?;
+        self.transport.answer(&ack).await?;
         Ok(())
     }
 

@@ -43,6 +43,8 @@ pub struct Tcp {
     tls: Tls,
     reader: StreamReader,
     input: BytesMut,
+    /// What goes out with what is sent next: each packet costs both ends more than its bytes.
+    held: String,
     before_login: Limits,
     after_login: Limits,
     peer: IpAddr,
@@ -105,6 +107,7 @@ impl Tcp {
             tls,
             reader: StreamReader::new(before_login),
             input: BytesMut::new(),
+            held: String::new(),
             before_login,
             after_login,
             peer,
@@ -134,7 +137,15 @@ impl Tcp {
         })
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, text: &str) -> io::Result<()> {
+        let mut all = std::mem::take(&mut self.held);
+        let bytes = match all.is_empty() {
+            true => text.as_bytes(),
+            false => {
+                all.push_str(text);
+                all.as_bytes()
+            }
+        };
         match &mut self.connection {
             Connection::Plain(stream) => stream.write_all(bytes).await,
             Connection::Tls(stream) => stream.write(bytes).await,
@@ -142,6 +153,9 @@ impl Tcp {
         }
     }
 }
+
+/// The most that waits for what is sent next, in bytes.
+const HELD_BYTES: usize = 4096;
 
 fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the connection is lost")
@@ -163,6 +177,7 @@ impl Transport for Tcp {
                     return Ok(event);
                 }
             }
+            self.flush().await?;
             match poll_fn(|cx| self.poll_fill(cx)).await {
                 Ok(0) => return Ok(None),
                 Ok(_) => {}
@@ -172,16 +187,45 @@ impl Transport for Tcp {
     }
 
     async fn open(&mut self, header: &Header) -> io::Result<()> {
-        self.write(header_xml(header).as_bytes()).await
+        self.held.push_str(&header_xml(header));
+        Ok(())
     }
 
     async fn send(&mut self, element: &Element) -> io::Result<()> {
-        self.write(stream_xml(element, ns::CLIENT).as_bytes()).await
+        self.write(&stream_xml(element, ns::CLIENT)).await
+    }
+
+    async fn answer(&mut self, element: &Element) -> io::Result<()> {
+        if !self.is_ahead() || self.held.len() > HELD_BYTES {
+            return self.send(element).await;
+        }
+        self.held.push_str(&stream_xml(element, ns::CLIENT));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let Connection::Tls(stream) = &mut self.connection else {
+            return Ok(());
+        };
+        // Dropped in the middle it goes on at the next call: nothing is both taken out of here and not handed over.
+        if !self.held.is_empty() {
+            stream.begin_write(self.held.as_bytes())?;
+            self.held = String::new();
+        }
+        if stream.is_held_up() {
+            stream.flush().await?;
+        }
+        Ok(())
+    }
+
+    fn is_ahead(&self) -> bool {
+        matches!(self.connection, Connection::Tls(_)) && !self.input.is_empty()
     }
 
     async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
         let large = TEXT.with_borrow_mut(|text| {
             text.clear();
+            text.push_str(&std::mem::take(&mut self.held));
             for stanza in stanzas {
                 stanza.append(text, client);
             }
@@ -193,7 +237,7 @@ impl Transport for Tcp {
             }
         })?;
         match (large, &mut self.connection) {
-            (Some(text), _) => self.write(text.as_bytes()).await,
+            (Some(text), _) => self.write(&text).await,
             (None, Connection::Tls(stream)) => stream.flush().await,
             (None, _) => Ok(()),
         }
@@ -203,7 +247,7 @@ impl Transport for Tcp {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        self.write(b"</stream:stream>").await?;
+        self.write("</stream:stream>").await?;
         match &mut self.connection {
             Connection::Plain(stream) => stream.shutdown().await,
             Connection::Tls(stream) => stream.shutdown().await,

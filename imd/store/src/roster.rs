@@ -169,6 +169,9 @@ pub trait RosterStore {
     /// What changed after version `since`, each contact once with its latest state.
     async fn roster_changes(&self, user: &str, since: u64) -> Result<RosterChanges>;
 
+    /// The roster and the requests that wait, oldest first, as they are at one moment: what a login needs.
+    async fn roster_and_requests(&self, user: &str) -> Result<(Roster, Vec<SubscriptionRequest>)>;
+
     /// The requests that wait for this user, oldest first.
     async fn subscription_requests(&self, user: &str) -> Result<Vec<SubscriptionRequest>>;
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -42,6 +42,8 @@ pub struct TlsSocket {
     incoming: Vec<u8>,
     /// Records that the socket has not taken yet.
     outgoing: Vec<u8>,
+    /// They are the tickets of the handshake, for which no client waits: they go out with the first answer.
+    only_tickets: bool,
     exporter: Option<[u8; exporter::BYTES]>,
     /// The peer has said that nothing follows.
     peer_closed: bool,
@@ -72,6 +74,7 @@ impl TlsSocket {
             tls,
             incoming: Vec::new(),
             outgoing: Vec::new(),
+            only_tickets: false,
             exporter: None,
             peer_closed: false,
         };
@@ -79,7 +82,9 @@ impl TlsSocket {
         loop {
             let read = poll_fn(|cx| connection.poll_records(cx, &mut plain)).await;
             // Where it has failed that is an alert, which tells the client why.
-            connection.flush().await?;
+            if connection.is_held_up() {
+                connection.flush().await?;
+            }
             match read? {
                 Progress::Handshaking => {}
                 Progress::Open => return Ok((connection, plain)),
@@ -111,7 +116,9 @@ impl TlsSocket {
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(WRITE_BYTES) {
             // What has to go first: an answer of TLS itself, or the rest of a write that was given up.
-            self.flush().await?;
+            if self.is_held_up() {
+                self.flush().await?;
+            }
             self.seal(Some(piece))?;
         }
         self.flush().await
@@ -160,6 +167,7 @@ impl TlsSocket {
                 return Poll::Ready(Ok(Progress::Closed));
             }
             let received = &mut scratch[..read];
+            let (was_handshaking, waiting) = (self.tls.is_handshaking(), self.outgoing.len());
             let processed = if self.incoming.is_empty() {
                 let outcome = self.process(received, plain);
                 if let Ok(used) = outcome {
@@ -178,7 +186,15 @@ impl TlsSocket {
                 }
                 outcome
             };
-            self.answer();
+            if was_handshaking
+                && processed.is_ok()
+                && !self.tls.is_handshaking()
+                && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            {
+                self.only_tickets = !self.outgoing.is_empty();
+            } else if !self.only_tickets || self.outgoing.len() > waiting {
+                self.answer();
+            }
             processed?;
             if self.incoming.len() > INCOMING_BYTES {
                 return Poll::Ready(Err(invalid("a message of TLS is too long")));
@@ -267,7 +283,11 @@ impl TlsSocket {
                 }
             };
             let record = &scratch[..made];
-            let taken = if self.outgoing.is_empty() {
+            let taken = if std::mem::take(&mut self.only_tickets) {
+                self.outgoing.extend_from_slice(record);
+                self.answer();
+                made
+            } else if self.outgoing.is_empty() {
                 match self.socket.try_write(record) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                     taken => taken?,
@@ -282,6 +302,7 @@ impl TlsSocket {
 
     /// Send what TLS itself has to answer, such as to a change of keys, as far as the socket takes it.
     fn answer(&mut self) {
+        self.only_tickets = false;
         if !self.outgoing.is_empty()
             && let Ok(taken) = self.socket.try_write(&self.outgoing)
         {
@@ -292,8 +313,14 @@ impl TlsSocket {
         }
     }
 
+    /// Whether something waits that the peer may be waiting for.
+    pub(super) fn is_held_up(&self) -> bool {
+        !self.outgoing.is_empty() && !self.only_tickets
+    }
+
     /// Wait until the socket has taken everything.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
+        self.only_tickets = false;
         while !self.outgoing.is_empty() {
             self.socket.writable().await?;
             match self.socket.try_write(&self.outgoing) {

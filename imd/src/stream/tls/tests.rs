@@ -105,8 +105,30 @@ async fn much_arrives_whole_though_neither_side_keeps_up() {
 }
 
 #[tokio::test]
+async fn tickets_wait_for_the_first_answer_and_go_out_with_it() {
+    let (mut client, mut server, _) = pair(&TLS13, b"").await;
+    let tickets = server.outgoing.len();
+    assert!(tickets > 0);
+    assert!(!server.is_held_up());
+    // What the client says does not make them go alone.
+    client.write_all(b"hello").await.unwrap();
+    client.flush().await.unwrap();
+    let mut heard = BytesMut::new();
+    while heard.len() < 5 {
+        assert_ne!(read(&mut server, &mut heard).await, 0);
+    }
+    assert_eq!(server.outgoing.len(), tickets);
+    server.write(b"welcome").await.unwrap();
+    assert_holds_no_buffer(&server);
+    let mut answer = [0; 7];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"welcome");
+}
+
+#[tokio::test]
 async fn a_record_that_comes_byte_by_byte_is_read_when_it_is_whole() {
     let (client, mut server, mut heard) = pair(&TLS13, b"").await;
+    server.flush().await.unwrap();
     let (mut socket, mut tls) = client.into_inner();
     tls.writer().write_all(b"hello").unwrap();
     let mut record = Vec::new();

@@ -232,6 +232,11 @@ pub async fn requests_wait_in_their_order_until_removed(store: &dyn Store) {
         waiting,
         [request("eve@x", "<3/>"), request("bob@x", "<2/>")]
     );
+    let roster = store.roster("alice").await.unwrap();
+    assert_eq!(
+        store.roster_and_requests("alice").await,
+        Ok((roster, waiting))
+    );
     assert_eq!(
         store.remove_subscription_request("alice", "eve@x").await,
         Ok(true)

@@ -383,12 +383,16 @@ impl ArchiveStore for SqliteStore {
     }
 
     async fn archive_prefs(&self, user: &str) -> Result<Option<ArchivePrefs>> {
+        if !self.with_prefs.may_have(user) {
+            return Ok(None);
+        }
         let user = user.to_owned();
         self.read(move |connection| read_prefs(connection, &user))
             .await
     }
 
     async fn set_archive_prefs(&self, user: &str, prefs: ArchivePrefs) -> Result<()> {
+        self.with_prefs.note(user);
         let user = user.to_owned();
         self.write(move |tx| write_prefs(tx, &user, &prefs)).await
     }

@@ -19,6 +19,9 @@ fn list(connection: &Connection, account: i64) -> std::result::Result<Vec<String
 #[async_trait]
 impl BlockStore for SqliteStore {
     async fn blocked(&self, user: &str) -> Result<Vec<String>> {
+        if !self.with_blocks.may_have(user) {
+            return Ok(Vec::new());
+        }
         let user = user.to_owned();
         self.read(move |connection| {
             find_account(connection, &user)?
@@ -28,6 +31,7 @@ impl BlockStore for SqliteStore {
     }
 
     async fn block(&self, user: &str, jids: &[String], max: u32) -> Result<Vec<String>> {
+        self.with_blocks.note(user);
         let (user, jids) = (user.to_owned(), jids.to_vec());
         self.write(move |tx| {
             let account = account_id(tx, &user)?;

@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod blocks;
 mod fault;
+mod few;
 mod group_contacts;
 mod groups;
 mod invites;
@@ -46,6 +47,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::fault::Fault;
+use self::few::Few;
 use self::readers::Readers;
 use self::tx::Tx;
 use self::writer::Writer;
@@ -80,6 +82,9 @@ pub struct SqliteStore {
     path: PathBuf,
     full_text: bool,
     ids: ArchiveIds,
+    with_blocks: Few,
+    with_prefs: Few,
+    with_push: Few,
     // Dropped in this order: the last connection to close removes the write-ahead log.
     readers: Readers,
     writer: Writer,
@@ -108,6 +113,9 @@ impl SqliteStore {
         create_private(path)?;
         let connection = prepare(path, options).map_err(at)?;
         let (pending, last) = order::load(&connection).map_err(at)?;
+        let few = |table| Few::load(&connection, table).map_err(|e| at(e.into()));
+        let (with_blocks, with_prefs, with_push) =
+            (few("blocks")?, few("archive_prefs")?, few("push")?);
         let read_only = (0..READERS)
             .map(|_| open_reader(path))
             .collect::<std::result::Result<_, _>>()
@@ -116,6 +124,9 @@ impl SqliteStore {
             path: path.into(),
             full_text: options.full_text,
             ids: ArchiveIds::starting_after(Some(ArchiveId(last))),
+            with_blocks,
+            with_prefs,
+            with_push,
             writer: Writer::start(connection, path, options.full_text, pending).map_err(io)?,
             readers: Readers::start(read_only, path).map_err(io)?,
         })

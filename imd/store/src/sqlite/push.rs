@@ -10,6 +10,7 @@ use crate::{PushRegistration, PushStore, Result, StoreError};
 #[async_trait]
 impl PushStore for SqliteStore {
     async fn enable_push(&self, registration: PushRegistration, max: u32) -> Result<()> {
+        self.with_push.note(&registration.user);
         self.write(move |tx| {
             let PushRegistration { user, service, node, options, client, created_at, failures } = &registration;
             let account = account_id(tx, user)?;
@@ -36,6 +37,9 @@ impl PushStore for SqliteStore {
     }
 
     async fn push_registrations(&self, user: &str) -> Result<Vec<PushRegistration>> {
+        if !self.with_push.may_have(user) {
+            return Ok(Vec::new());
+        }
         let user = user.to_owned();
         self.read(move |connection| {
             let Some(account) = find_account(connection, &user)? else { return Ok(Vec::new()) };

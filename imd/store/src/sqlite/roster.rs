@@ -224,6 +224,18 @@ fn add_request(
     Ok(())
 }
 
+fn requests(connection: &Connection, account: i64) -> Outcome<Vec<SubscriptionRequest>> {
+    let sql = "SELECT sender, stanza FROM subscription_requests WHERE account = ? ORDER BY id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let requests = statement.query_map([account], |row| {
+        Ok(SubscriptionRequest {
+            from: row.get(0)?,
+            stanza: row.get(1)?,
+        })
+    })?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
 #[async_trait]
 impl RosterStore for SqliteStore {
     async fn roster(&self, user: &str) -> Result<Roster> {
@@ -298,22 +310,22 @@ impl RosterStore for SqliteStore {
         .await
     }
 
+    async fn roster_and_requests(&self, user: &str) -> Result<(Roster, Vec<SubscriptionRequest>)> {
+        let user = user.to_owned();
+        self.read(move |connection| {
+            find_account(connection, &user)?
+                .map_or(Ok((Roster::default(), Vec::new())), |account| {
+                    Ok((whole(connection, account)?, requests(connection, account)?))
+                })
+        })
+        .await
+    }
+
     async fn subscription_requests(&self, user: &str) -> Result<Vec<SubscriptionRequest>> {
         let user = user.to_owned();
         self.read(move |connection| {
-            let Some(account) = find_account(connection, &user)? else {
-                return Ok(Vec::new());
-            };
-            let sql =
-                "SELECT sender, stanza FROM subscription_requests WHERE account = ? ORDER BY id";
-            let mut statement = connection.prepare_cached(sql)?;
-            let requests = statement.query_map([account], |row| {
-                Ok(SubscriptionRequest {
-                    from: row.get(0)?,
-                    stanza: row.get(1)?,
-                })
-            })?;
-            Ok(requests.collect::<rusqlite::Result<_>>()?)
+            find_account(connection, &user)?
+                .map_or(Ok(Vec::new()), |account| requests(connection, account))
         })
         .await
     }

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    ArchiveEntry, ArchiveFilter, ArchivePaging, ArchiveStore as _, Commit, UpkeepStore as _, Write,
+    ArchiveEntry, ArchiveFilter, ArchivePaging, ArchiveStore as _, BlockStore as _, Commit,
+    PushStore as _, UpkeepStore as _, Write,
 };
 
 fn open() -> (SqliteStore, TempDir) {
@@ -190,6 +191,40 @@ async fn a_write_too_large_for_the_space_left_does_not_take_small_ones_with_it()
     assert!(matches!(large.await, Err(StoreError::Full { .. })));
     assert_eq!(last.await, Ok(()));
     assert_eq!(bodies(&store).await, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn what_few_accounts_have_is_there_after_a_restart() {
+    let (store, folder) = open();
+    crate::contract::add_account(&store, "alice").await;
+    let prefs = crate::ArchivePrefs {
+        never: vec!["bob@x".to_owned()],
+        ..crate::ArchivePrefs::default()
+    };
+    let registration = crate::PushRegistration {
+        user: "alice".to_owned(),
+        service: "push.x".to_owned(),
+        node: "1".to_owned(),
+        options: None,
+        client: None,
+        created_at: 1,
+        failures: 0,
+    };
+    let blocked = vec!["mallory@x".to_owned()];
+    store.block("alice", &blocked, 10).await.unwrap();
+    store
+        .set_archive_prefs("alice", prefs.clone())
+        .await
+        .unwrap();
+    store.enable_push(registration.clone(), 10).await.unwrap();
+    drop(store);
+    let store = reopen(&folder, false);
+    assert_eq!(store.blocked("alice").await, Ok(blocked));
+    assert_eq!(store.archive_prefs("alice").await, Ok(Some(prefs)));
+    assert_eq!(
+        store.push_registrations("alice").await,
+        Ok(vec![registration])
+    );
 }
 
 #[tokio::test]
