@@ -1,6 +1,7 @@
 //! External components (XEP-0114).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 use imd::stream::link::wire::{Opening, Wire};
@@ -14,11 +15,21 @@ use crate::support::{Client, Login, TestServer};
 
 const BRIDGE: &str = "bridge.example.test";
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that is given to no other test and to no connection: those that the system chooses
+/// begin higher (`ip_local_port_range`).
 pub async fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await?
-        .local_addr()?)
+    const FIRST: u16 = 20_000;
+    const PORTS: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    for _ in 0..PORTS {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let port = FIRST + (start + next) % PORTS;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    bail!("no port is free")
 }
 
 async fn server_with_component() -> Result<(TestServer, SocketAddr)> {
