@@ -32,6 +32,9 @@ impl Preferences {
     }
 
     async fn of(&self, server: &Server, user: &str) -> Option<Arc<ArchivePrefs>> {
+        if !server.store.may_have_archive_prefs(user) {
+            return None;
+        }
         if let Some(known) = self.lock().get(user) {
             return known.clone();
         }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ::ring::digest;
 use anyhow::{Context as _, Result, anyhow};
-use rustls::crypto::ring;
+use ring::digest;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ServerConfig};
@@ -78,7 +78,7 @@ fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
 
 fn config(files: &TlsFiles, chain: Vec<CertificateDer<'static>>) -> Result<ServerConfig> {
     let key = private_key(&files.key)?;
-    let mut provider = ring::default_provider();
+    let mut provider = aws_lc_rs::default_provider();
     let aes = has_aes();
     provider
         .cipher_suites
@@ -95,7 +95,7 @@ fn config(files: &TlsFiles, chain: Vec<CertificateDer<'static>>) -> Result<Serve
             )
         })?;
     config.ignore_client_order = true;
-    config.ticketer = ring::Ticketer::new()?;
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok(config)
 }
 

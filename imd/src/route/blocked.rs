@@ -63,12 +63,13 @@ pub fn covers(entry: &str, jid: &Jid) -> bool {
 
 /// Whether an account has blocked an address.
 pub async fn has_blocked(server: &Server, user: &str, jid: &Jid) -> bool {
-    server
-        .blocked
-        .of(server, user)
-        .await
-        .iter()
-        .any(|entry| covers(entry, jid))
+    server.store.may_have_blocked(user)
+        && server
+            .blocked
+            .of(server, user)
+            .await
+            .iter()
+            .any(|entry| covers(entry, jid))
 }
 
 /// Refuse what a local account sends to somebody it has blocked (XEP-0191 §3.1). True: it has been dealt with.

@@ -443,7 +443,7 @@ impl<T: Transport> Run<T> {
 
     async fn ask_for_ack(&mut self) -> Result<(), Ended> {
         self.ack_asked = true;
-        self.transport.send(&Element::new("r", ns::SM)).await?;
+        self.transport.answer(&Element::new("r", ns::SM)).await?;
         Ok(())
     }
 

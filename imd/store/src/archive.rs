@@ -231,6 +231,9 @@ pub trait ArchiveStore {
         max: u32,
     ) -> Result<u32>;
 
+    /// Whether the user may have preferences. False is certain, and costs nothing: nearly nobody has any.
+    fn may_have_archive_prefs(&self, user: &str) -> bool;
+
     /// The user's preferences; `None` when never set.
     async fn archive_prefs(&self, user: &str) -> Result<Option<ArchivePrefs>>;
 

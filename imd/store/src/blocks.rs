@@ -8,6 +8,9 @@ use crate::Result;
 /// Writing for a user without an account fails with `Absent`.
 #[async_trait]
 pub trait BlockStore {
+    /// Whether the user may have blocked somebody. False is certain, and costs nothing: few do.
+    fn may_have_blocked(&self, user: &str) -> bool;
+
     /// The blocked JIDs in their order; empty for an unknown user.
     async fn blocked(&self, user: &str) -> Result<Vec<String>>;
 

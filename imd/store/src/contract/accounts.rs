@@ -243,6 +243,7 @@ pub async fn blocking_tells_what_is_new(store: &dyn Store) {
         store.block("alice", &texts(&["a@x", "c@x"]), 10).await,
         Ok(texts(&["c@x"]))
     );
+    assert!(store.may_have_blocked("alice"));
     assert_eq!(
         store.blocked("alice").await,
         Ok(texts(&["a@x", "b@x", "c@x"]))

@@ -122,5 +122,6 @@ pub async fn archive_preferences_are_kept(store: &dyn Store) {
         .set_archive_prefs("alice", prefs.clone())
         .await
         .unwrap();
+    assert!(store.may_have_archive_prefs("alice"));
     assert_eq!(store.archive_prefs("alice").await, Ok(Some(prefs)));
 }

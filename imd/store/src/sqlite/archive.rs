@@ -382,8 +382,12 @@ impl ArchiveStore for SqliteStore {
             .await
     }
 
+    fn may_have_archive_prefs(&self, user: &str) -> bool {
+        self.with_prefs.may_have(user)
+    }
+
     async fn archive_prefs(&self, user: &str) -> Result<Option<ArchivePrefs>> {
-        if !self.with_prefs.may_have(user) {
+        if !self.may_have_archive_prefs(user) {
             return Ok(None);
         }
         let user = user.to_owned();

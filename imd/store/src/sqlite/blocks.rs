@@ -18,8 +18,12 @@ fn list(connection: &Connection, account: i64) -> std::result::Result<Vec<String
 
 #[async_trait]
 impl BlockStore for SqliteStore {
+    fn may_have_blocked(&self, user: &str) -> bool {
+        self.with_blocks.may_have(user)
+    }
+
     async fn blocked(&self, user: &str) -> Result<Vec<String>> {
-        if !self.with_blocks.may_have(user) {
+        if !self.may_have_blocked(user) {
             return Ok(Vec::new());
         }
         let user = user.to_owned();
