@@ -11,9 +11,9 @@ use super::rates::Rates;
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_millis(50);
 /// Waiting that is too long.
-const LONG: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_millis(10);
 /// Waiting that is nothing.
-const SHORT: Duration = Duration::from_millis(5);
+const SHORT: Duration = Duration::from_millis(4);
 /// The largest multiple: with it, an account may still send some elements each second.
 const MOST: u32 = 64;
 
@@ -41,7 +41,8 @@ fn next(strain: u32, late: Duration, worked: Duration) -> u32 {
         return (strain * 2).min(MOST);
     }
     if late < SHORT {
-        return (strain * 3 / 4).max(1);
+        // Slowly: all who were held back go on at the same moment.
+        return (strain * 15 / 16).max(1);
     }
     strain
 }
@@ -66,8 +67,8 @@ mod tests {
             strain = next(strain, ms(30), ms(80));
             assert_eq!(strain, expected);
         }
-        assert_eq!(next(strain, ms(10), ms(50)), 64, "neither long nor short");
-        for expected in [48, 36, 27, 20] {
+        assert_eq!(next(strain, ms(7), ms(50)), 64, "neither long nor short");
+        for expected in [60, 56, 52, 48] {
             strain = next(strain, ms(1), ms(10));
             assert_eq!(strain, expected);
         }
