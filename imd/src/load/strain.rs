@@ -11,9 +11,9 @@ use super::rates::Rates;
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_millis(50);
 /// Waiting that is too long.
-const LONG: Duration = Duration::from_millis(10);
+const LONG: Duration = Duration::from_millis(6);
 /// Waiting that is nothing.
-const SHORT: Duration = Duration::from_millis(4);
+const SHORT: Duration = Duration::from_millis(3);
 /// The largest multiple: with it, an account may still send some elements each second.
 const MOST: u32 = 64;
 
@@ -67,7 +67,7 @@ mod tests {
             strain = next(strain, ms(30), ms(80));
             assert_eq!(strain, expected);
         }
-        assert_eq!(next(strain, ms(7), ms(50)), 64, "neither long nor short");
+        assert_eq!(next(strain, ms(5), ms(50)), 64, "neither long nor short");
         for expected in [60, 56, 52, 48] {
             strain = next(strain, ms(1), ms(10));
             assert_eq!(strain, expected);
