@@ -3,7 +3,7 @@
 //! The authority may only sign names below `local` and the box's domain (RFC 5280 §4.2.1.10, critical): whoever trusts
 //! it does not give the box power over other sites.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -167,6 +167,24 @@ pub fn fingerprint(files: &Files) -> Option<String> {
             .collect::<Vec<_>>()
             .join(":"),
     )
+}
+
+/// Fails unless the authority's certificate and key are there and belong together.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_pair(files: &Files) -> Result<()> {
+    let pem = read_pem(files, AUTHORITY).context("the authority's certificate is missing")?;
+    let certificate = pem.parse_x509();
+    let certificate = certificate.context("reading the authority's certificate")?;
+    let key = files.read(AUTHORITY_KEY)?;
+    let key = KeyPair::from_pem(&key.context("the authority's key is missing")?);
+    let key = key.context("reading the authority's key")?;
+    ensure!(
+        holds_key(&certificate, &key),
+        "the authority's certificate is for another key"
+    );
+    Ok(())
 }
 
 fn read_pem(files: &Files, path: &str) -> Option<Pem> {

@@ -2,11 +2,13 @@
 //!
 //! - `texts`: the catalogues of all texts; `page`: what every page has; `templates/`, `static/`: what they look like.
 //! - `visitor`: who is there (cookie, language, address, session), and what a form brought; `guard`: slows guesses down.
+//! - `files`: large files to a browser and from one.
 //! - `store`: sessions, in a database of its own; `imd`: the client of the admin API.
 //! - `pages/`: one file for each page or group of pages; each has its routes.
 //!
 //! No page needs scripts. A form is answered with a redirect when it worked, and with itself and the fault when not.
 
+pub mod files;
 pub mod guard;
 pub mod imd;
 pub mod page;
@@ -43,6 +45,8 @@ pub struct Options {
     pub imd: PathBuf,
     /// The folder of its database.
     pub state: PathBuf,
+    /// The folder of backups.
+    pub backups: PathBuf,
 }
 
 /// What all pages share.
@@ -53,6 +57,8 @@ pub struct Web {
     pub imd: imd::Imd,
     /// Sessions.
     pub store: store::Store,
+    /// The folder of backups: those for downloading, and in `in` one that is sent.
+    pub backups: PathBuf,
     /// Failed sign-ins.
     pub guard: guard::Guard,
     /// Signs tokens of forms and cookies of known browsers.
@@ -71,6 +77,7 @@ impl Web {
             agent: Agent::new(&options.agent),
             imd: imd::Imd::new(&options.imd),
             store,
+            backups: options.backups.clone(),
             guard: guard::Guard::default(),
             key,
         }))

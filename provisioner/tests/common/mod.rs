@@ -203,6 +203,18 @@ impl System for FakeSystem {
         Ok(())
     }
 
+    fn mount(&self, device: &str, _: &Path, kind: &str, may_write: bool) -> Result<()> {
+        let how = if may_write { "rw" } else { "ro" };
+        let command = format!("mount {device} {kind} {how}");
+        self.commands.borrow_mut().push(command);
+        Ok(())
+    }
+
+    fn unmount(&self, _: &Path) -> Result<()> {
+        self.commands.borrow_mut().push("unmount".to_owned());
+        Ok(())
+    }
+
     fn is_name_taken(&self, name: &str) -> Result<bool> {
         if !self.network {
             bail!("no network within 20 seconds");

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod backups;
 mod browser;
 mod forms;
 mod imd;

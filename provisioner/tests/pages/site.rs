@@ -1,6 +1,6 @@
 //! A box with its web process, agent and chat server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use provisioner::agent::serve::{Bench, Callers, bind, serve};
@@ -69,6 +69,14 @@ impl System for TestSystem {
         Ok(())
     }
 
+    fn mount(&self, _: &str, _: &Path, _: &str, _: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn unmount(&self, _: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn is_name_taken(&self, _: &str) -> anyhow::Result<bool> {
         Ok(false)
     }
@@ -111,6 +119,7 @@ impl Site {
             agent: folder.path().join("agent.sock"),
             imd: folder.path().join("imd.sock"),
             state: folder.path().to_owned(),
+            backups: root.join("var/lib/perch-backup"),
         };
         let listener = bind(&options.agent, None).unwrap();
         let callers = Callers::with_user("perch-web").unwrap();
