@@ -121,6 +121,7 @@ fn main() -> ExitCode {
             imd,
             state,
             backups,
+            root: arguments.root.clone(),
         })
         .map(|()| true),
     };

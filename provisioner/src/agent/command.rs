@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
+use super::journal::Line;
 use super::status::BoxStatus;
 use crate::backup::job::{Outcomes, Source};
 use crate::backup::shelf::Lying;
@@ -126,6 +127,10 @@ pub enum Command {
         /// The recovery key.
         words: String,
     },
+    /// What went wrong since the start, and what the box knows of its connections.
+    Support,
+    /// The support file.
+    SupportFile,
     /// Forget everything, and start as a new box.
     FactoryReset {
         /// Leave the backups that lie on the box.
@@ -155,6 +160,10 @@ pub enum Answer {
     Unlock(bool),
     /// To `Audit`, newest first.
     Audit(Vec<Entry>),
+    /// To `Support`.
+    Support(Box<SupportFacts>),
+    /// To `SupportFile`.
+    SupportFile(String),
     /// To `Backups`.
     Backups(Box<BackupView>),
     /// To `NewRecoveryKey`.
@@ -187,6 +196,19 @@ pub struct SettingsView {
     pub on_trial: bool,
     /// What the last start wrote and read back. Absent: no report was written.
     pub tuning: Option<crate::tuning::report::Report>,
+}
+
+/// What went wrong since the start, and what the box knows of its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportFacts {
+    /// Errors, newest first.
+    pub errors: Vec<Line>,
+    /// The ports of a box, and whether a program listens there.
+    pub ports: Vec<(u16, bool)>,
+    /// Whether names of the internet are found.
+    pub resolves: bool,
+    /// The machine's addresses on the network.
+    pub addresses: Vec<String>,
 }
 
 /// What is known of backups.
@@ -267,6 +289,7 @@ impl Command {
             | Self::Authority
             | Self::Settings
             | Self::Backups
+            | Self::Support
             | Self::Audit { .. }
             | Self::Record { .. } => return None,
             Self::ChangeSettings { dry_run: true, .. } => return None,
@@ -286,6 +309,7 @@ impl Command {
             Self::BackUpToStick => "backup.stick",
             Self::RunDrill => "backup.drill",
             Self::Restore { .. } => "box.restore",
+            Self::SupportFile => "box.support-file",
             Self::FactoryReset { .. } => "box.factory-reset",
             Self::Restart => "box.restart",
             Self::ShutDown => "box.shut-down",

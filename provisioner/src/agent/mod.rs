@@ -4,6 +4,7 @@
 //! - `serve`: the socket; who may ask; one line of JSON in, one out.
 //! - `carry_out`: one function call for each command. `backups`, `claim`, `clock`, `status`, `unlock`: what is not in other modules.
 //! - `audit`: the log of every command that changes something, and of what the web process tells it to write down.
+//! - `journal`, `support`: what went wrong, for people, without who they are.
 //! - `client`: the web process's side.
 //!
 //! A new command is a variant of [`command::Command`] and an arm in `carry_out::answer`; the compiler asks for the second.
@@ -15,8 +16,10 @@ pub mod claim;
 pub mod client;
 pub mod clock;
 pub mod command;
+pub mod journal;
 pub mod serve;
 pub mod status;
+pub mod support;
 pub mod unlock;
 
 /// Where the agent listens.

@@ -27,6 +27,7 @@ const EN: &[&str] = &[
     include_str!("../../locales/en/people.ftl"),
     include_str!("../../locales/en/settings.ftl"),
     include_str!("../../locales/en/setup.ftl"),
+    include_str!("../../locales/en/support.ftl"),
 ];
 const ZH: &[&str] = &[
     include_str!("../../locales/zh/admin.ftl"),
@@ -35,6 +36,7 @@ const ZH: &[&str] = &[
     include_str!("../../locales/zh/people.ftl"),
     include_str!("../../locales/zh/settings.ftl"),
     include_str!("../../locales/zh/setup.ftl"),
+    include_str!("../../locales/zh/support.ftl"),
 ];
 
 type Bundle = FluentBundle<FluentResource>;

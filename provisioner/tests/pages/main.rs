@@ -9,6 +9,7 @@
 
 mod backups;
 mod browser;
+mod figures;
 mod forms;
 mod imd;
 mod setup;

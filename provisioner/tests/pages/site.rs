@@ -19,6 +19,15 @@ use super::imd::FakeImd;
 pub struct Told {
     pub commands: Arc<Mutex<Vec<String>>>,
     pub clock: Arc<Mutex<Option<i64>>>,
+    answers: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Told {
+    /// What commands that begin so print.
+    pub fn answer(&self, command: &str, output: &str) {
+        let answer = (command.to_owned(), output.to_owned());
+        self.answers.lock().unwrap().push(answer);
+    }
 }
 
 struct TestBench {
@@ -45,8 +54,12 @@ impl System for TestSystem {
         command: &[&str],
         _: Option<&str>,
     ) -> anyhow::Result<(i32, String)> {
-        self.0.commands.lock().unwrap().push(command.join(" "));
-        Ok((0, String::new()))
+        let command = command.join(" ");
+        let answers = self.0.answers.lock().unwrap();
+        let found = answers.iter().find(|(begin, _)| command.starts_with(begin));
+        let output = found.map(|(_, output)| output.clone()).unwrap_or_default();
+        self.0.commands.lock().unwrap().push(command);
+        Ok((0, output))
     }
 
     fn unit_property(&self, _: &str, property: &str) -> anyhow::Result<Option<String>> {
@@ -120,6 +133,7 @@ impl Site {
             imd: folder.path().join("imd.sock"),
             state: folder.path().to_owned(),
             backups: root.join("var/lib/perch-backup"),
+            root: root.clone(),
         };
         let listener = bind(&options.agent, None).unwrap();
         let callers = Callers::with_user("perch-web").unwrap();

@@ -14,6 +14,7 @@ mod reset;
 mod rooms;
 mod sessions;
 mod settings;
+mod support;
 
 use std::sync::Arc;
 
@@ -37,10 +38,11 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(rooms::routes())
         .merge(sessions::routes())
         .merge(settings::routes())
+        .merge(support::routes())
 }
 
 /// The navigation: path, title, and a picture (`static/icons.svg`).
-pub const AREAS: [(&str, &str, &str); 10] = [
+pub const AREAS: [(&str, &str, &str); 11] = [
     ("/admin", "nav-home", "home"),
     ("/admin/people", "nav-people", "people"),
     ("/admin/groups", "nav-groups", "groups"),
@@ -50,6 +52,7 @@ pub const AREAS: [(&str, &str, &str); 10] = [
     ("/admin/backups", "nav-backups", "backups"),
     ("/admin/log", "nav-log", "log"),
     ("/admin/sessions", "nav-sessions", "sessions"),
+    ("/admin/support", "nav-support", "support"),
     ("/admin/power", "nav-power", "power"),
 ];
 
