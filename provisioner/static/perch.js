@@ -89,7 +89,7 @@ if (doctor) {
       const picture = new Image();
       picture.onload = () => resolve(true);
       picture.onerror = () => resolve(false);
-      picture.src = `${doctor.dataset.light}?${Date.now()}`;
+      picture.src = `${doctor.dataset.picture}?${Date.now()}`;
     }),
     websocket: () => new Promise((resolve) => {
       const socket = new WebSocket(`wss://${location.host}/ws`, "xmpp");
@@ -97,7 +97,7 @@ if (doctor) {
       socket.onerror = () => resolve(false);
       setTimeout(() => resolve(false), 10000);
     }),
-    clock: async () => Math.abs(Date.now() / 1000 - Number(doctor.dataset.clock)) < 120,
+    clock: async () => Math.abs(Date.now() / 1000 - Number(doctor.dataset.now)) < 120,
   };
   for (const item of doctor.querySelectorAll("[data-test]")) {
     tests[item.dataset.test]().catch(() => false).then((works) => {

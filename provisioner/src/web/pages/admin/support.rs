@@ -15,6 +15,7 @@ use crate::agent::command::{Answer, Command, SupportFacts};
 use crate::agent::journal::Line;
 use crate::agent::status::BoxStatus;
 use crate::web::Web;
+use crate::web::imd::Fault;
 use crate::web::page::{self, Page, show as show_page};
 use crate::web::pages::errors;
 use crate::web::pages::trust::Steps;
@@ -79,7 +80,8 @@ async fn show(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Resp
         (Ok(other), Ok(_)) => return errors::agent(&visitor, &unexpected(&other)),
         (Err(refusal), _) | (_, Err(refusal)) => return errors::agent(&visitor, &refusal),
     };
-    let chat = web.imd.get::<serde_json::Value>("/pulse").await.is_ok();
+    let pulse = web.imd.get::<serde_json::Value>("/pulse").await;
+    let chat = !matches!(pulse, Err(Fault::Away(_)));
     let steps = Steps::of(&visitor, &status);
     let policy = steps.policy();
     let shown = Support {
