@@ -18,6 +18,7 @@ use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
+use provisioner::firstboot::certificates;
 use provisioner::firstboot::state::BoxState;
 use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
@@ -54,6 +55,9 @@ enum Action {
     /// Carry out a factory reset or a restore that waits for this start (run by perch-early.service).
     #[command(hide = true)]
     Early,
+    /// Put the machine's addresses into its certificate (run by perch-address.service).
+    #[command(hide = true)]
+    Addresses,
     /// Announce the box's second name on the network (run by perch-announce.service).
     Announce,
     /// Carry out the commands of the pages (run by perch-agent.service).
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Action::Early => backup::early(&files, system),
         Action::Update(action) => update::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
+        Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
         Action::Web {

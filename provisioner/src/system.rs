@@ -1,6 +1,7 @@
 //! What the provisioner asks of the running system besides its files: programs, clock, host name, network.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -90,6 +91,9 @@ pub trait System {
     /// # Errors
     /// The kernel refused.
     fn unmount(&self, folder: &Path) -> Result<()>;
+
+    /// The machine's addresses, but for its own loop.
+    fn addresses(&self) -> Vec<IpAddr>;
 
     /// Asks the local network whether some machine already answers to `<name>.local`.
     ///
@@ -199,6 +203,17 @@ impl System for Linux {
         nix::mount::umount(folder).with_context(|| format!("unmounting {}", folder.display()))
     }
 
+    fn addresses(&self) -> Vec<IpAddr> {
+        // Without a network there are none.
+        let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+        let found = interfaces.filter_map(|one| {
+            let address = one.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        });
+        found.filter(|address| !address.is_loopback()).collect()
+    }
+
     fn is_name_taken(&self, name: &str) -> Result<bool> {
         mdns::is_taken(name)
     }
@@ -249,6 +264,10 @@ impl System for NotRunning {
 
     fn unmount(&self, _: &Path) -> Result<()> {
         Ok(())
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
     }
 
     fn is_name_taken(&self, _: &str) -> Result<bool> {

@@ -23,6 +23,8 @@ const ASKED: &str = "/run/perch-agent/backup-job.json";
 const LOCK: &str = "/run/perch-agent/backup.lock";
 /// The unit that does what was asked for.
 pub const UNIT: &str = "perch-backup@work.service";
+/// The page looks every four seconds, and is to say that the box restarts before it does.
+const SEEN: std::time::Duration = std::time::Duration::from_secs(9);
 /// A backup is a little longer than what is in it.
 const OVERHEAD: u64 = 4 << 20;
 
@@ -196,6 +198,9 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
     let at = machine.system.now().unix_timestamp();
     Outcomes::note(files, job.kind(), Outcome { at, ..outcome })?;
     if worked && matches!(job, Job::Restore { .. }) {
+        if files.is_running_system() {
+            std::thread::sleep(SEEN);
+        }
         machine.system.restart()?;
     }
     Ok(worked)

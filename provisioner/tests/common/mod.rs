@@ -71,6 +71,8 @@ pub struct FakeSystem {
     pub invitations: RefCell<Vec<String>>,
     /// What commands print.
     pub answers: RefCell<BTreeMap<String, String>>,
+    /// The machine's addresses.
+    pub addresses: RefCell<Vec<std::net::IpAddr>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
 }
@@ -89,6 +91,7 @@ impl FakeSystem {
             imd_works: Cell::new(true),
             invitations: RefCell::default(),
             answers: RefCell::default(),
+            addresses: RefCell::default(),
             failing: RefCell::default(),
         }
     }
@@ -213,6 +216,10 @@ impl System for FakeSystem {
     fn unmount(&self, _: &Path) -> Result<()> {
         self.commands.borrow_mut().push("unmount".to_owned());
         Ok(())
+    }
+
+    fn addresses(&self) -> Vec<std::net::IpAddr> {
+        self.addresses.borrow().clone()
     }
 
     fn is_name_taken(&self, name: &str) -> Result<bool> {

@@ -90,6 +90,10 @@ impl System for TestSystem {
         Ok(())
     }
 
+    fn addresses(&self) -> Vec<std::net::IpAddr> {
+        Vec::new()
+    }
+
     fn is_name_taken(&self, _: &str) -> anyhow::Result<bool> {
         Ok(false)
     }
