@@ -5,6 +5,7 @@
 //!   applied or left as they were.
 //! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
 //! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
+//! - `backup`: one encrypted file with everything, and the way back; `reset`: a box as it came.
 //! - `announce`: the box's second name on the network.
 //! - `update`: another version of the whole system into the other slot, on trial, and back if it does not work.
 //! - `files` and `system`: the only ways to read and change the machine; tests bring their own root and system.
@@ -13,11 +14,13 @@
 
 pub mod agent;
 pub mod announce;
+pub mod backup;
 pub mod files;
 pub mod firstboot;
 pub mod imd_config;
 pub mod mdns;
 pub mod model;
+pub mod reset;
 pub mod settings;
 pub mod system;
 pub mod tuning;

@@ -1,5 +1,7 @@
 //! The command line of the box's agent.
 
+#[path = "backup_command.rs"]
+mod backup;
 #[path = "settings_command.rs"]
 mod settings;
 #[path = "update_command.rs"]
@@ -16,6 +18,7 @@ use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
+use provisioner::firstboot::certificates;
 use provisioner::firstboot::state::BoxState;
 use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
@@ -46,6 +49,15 @@ enum Action {
     /// Show and change the box's settings.
     #[command(subcommand)]
     Settings(settings::Action),
+    /// Make backups, look at them, restore one.
+    #[command(subcommand)]
+    Backup(backup::Action),
+    /// Carry out a factory reset or a restore that waits for this start (run by perch-early.service).
+    #[command(hide = true)]
+    Early,
+    /// Put the machine's addresses into its certificate (run by perch-address.service).
+    #[command(hide = true)]
+    Addresses,
     /// Announce the box's second name on the network (run by perch-announce.service).
     Announce,
     /// Carry out the commands of the pages (run by perch-agent.service).
@@ -71,6 +83,9 @@ enum Action {
         /// The folder of its database.
         #[arg(long, default_value = "/var/lib/perch-web")]
         state: PathBuf,
+        /// The folder of backups.
+        #[arg(long, default_value = provisioner::backup::FOLDER)]
+        backups: PathBuf,
     },
     /// Look for another version, install it, go back.
     #[command(subcommand)]
@@ -92,8 +107,11 @@ fn main() -> ExitCode {
         Action::Apply => apply_all(&files, system),
         Action::Plan => plan(&files, system),
         Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
+        Action::Backup(action) => backup::run(action, &files, system),
+        Action::Early => backup::early(&files, system),
         Action::Update(action) => update::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
+        Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
         Action::Web {
@@ -101,11 +119,14 @@ fn main() -> ExitCode {
             agent,
             imd,
             state,
+            backups,
         } => web::run(&web::Options {
             socket,
             agent,
             imd,
             state,
+            backups,
+            root: arguments.root.clone(),
         })
         .map(|()| true),
     };

@@ -1,7 +1,9 @@
 //! What the provisioner asks of the running system besides its files: programs, clock, host name, network.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -58,6 +60,40 @@ pub trait System {
     /// # Errors
     /// The kernel refused.
     fn set_host_name(&self, name: &str) -> Result<()>;
+
+    /// Starts a unit and does not wait for it. Below another root, where no systemd runs, this program with those `arguments`
+    /// does the same.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn start(&self, unit: &str, _root: &Path, _arguments: &[&str]) -> Result<()> {
+        let command = ["systemctl", "--no-block", "start", unit];
+        self.run(&command, None).map(drop)
+    }
+
+    /// Restarts the machine.
+    ///
+    /// # Errors
+    /// systemd refused.
+    fn restart(&self) -> Result<()> {
+        let command = ["systemctl", "--no-block", "reboot"];
+        self.run(&command, None).map(drop)
+    }
+
+    /// Mounts a device, without programs and devices on it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn mount(&self, device: &str, folder: &Path, kind: &str, may_write: bool) -> Result<()>;
+
+    /// Writes everything out, and takes a device away from its folder.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn unmount(&self, folder: &Path) -> Result<()>;
+
+    /// The machine's addresses, but for its own loop.
+    fn addresses(&self) -> Vec<IpAddr>;
 
     /// Asks the local network whether some machine already answers to `<name>.local`.
     ///
@@ -153,6 +189,31 @@ impl System for Linux {
         nix::unistd::sethostname(name).with_context(|| format!("setting the host name {name}"))
     }
 
+    fn mount(&self, device: &str, folder: &Path, kind: &str, may_write: bool) -> Result<()> {
+        use nix::mount::MsFlags;
+        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        if !may_write {
+            flags |= MsFlags::MS_RDONLY;
+        }
+        nix::mount::mount(Some(device), folder, Some(kind), flags, None::<&str>)
+            .with_context(|| format!("mounting {device}"))
+    }
+
+    fn unmount(&self, folder: &Path) -> Result<()> {
+        nix::mount::umount(folder).with_context(|| format!("unmounting {}", folder.display()))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        // Without a network there are none.
+        let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+        let found = interfaces.filter_map(|one| {
+            let address = one.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        });
+        found.filter(|address| !address.is_loopback()).collect()
+    }
+
     fn is_name_taken(&self, name: &str) -> Result<bool> {
         mdns::is_taken(name)
     }
@@ -180,6 +241,33 @@ impl System for NotRunning {
 
     fn set_host_name(&self, _: &str) -> Result<()> {
         Ok(())
+    }
+
+    fn start(&self, _: &str, root: &Path, arguments: &[&str]) -> Result<()> {
+        let own = std::env::current_exe().context("looking for this program")?;
+        let mut process = Command::new(own);
+        process.arg("--root").arg(root).args(arguments);
+        let child = process.stdin(Stdio::null()).spawn();
+        let mut child = child.context("starting this program")?;
+        std::thread::spawn(move || child.wait());
+        Ok(())
+    }
+
+    /// Whoever runs the folder sees in its files what waits for the next start.
+    fn restart(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn mount(&self, _: &str, _: &Path, _: &str, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn unmount(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
     }
 
     fn is_name_taken(&self, _: &str) -> Result<bool> {

@@ -66,3 +66,43 @@ for (const input of document.querySelectorAll("[data-file]")) {
     document.getElementById(input.dataset.file).value = await input.files[0].text();
   });
 }
+
+// Figures stay those of this moment while somebody looks at them.
+if (document.querySelector("[data-live]")) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const answer = await fetch(location.href);
+      const there = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
+      if (answer.ok && there) document.querySelector("[data-live]").replaceChildren(...there.childNodes);
+    } catch {
+      // The box may be restarting; the figures stay as they were.
+    }
+  }, 15000);
+}
+
+// What only the browser can find out about its way to the box.
+const doctor = document.querySelector("[data-doctor]");
+if (doctor) {
+  const tests = {
+    certificate: () => new Promise((resolve) => {
+      const picture = new Image();
+      picture.onload = () => resolve(true);
+      picture.onerror = () => resolve(false);
+      picture.src = `${doctor.dataset.picture}?${Date.now()}`;
+    }),
+    websocket: () => new Promise((resolve) => {
+      const socket = new WebSocket(`wss://${location.host}/ws`, "xmpp");
+      socket.onopen = () => { resolve(true); socket.close(); };
+      socket.onerror = () => resolve(false);
+      setTimeout(() => resolve(false), 10000);
+    }),
+    clock: async () => Math.abs(Date.now() / 1000 - Number(doctor.dataset.now)) < 120,
+  };
+  for (const item of doctor.querySelectorAll("[data-test]")) {
+    tests[item.dataset.test]().catch(() => false).then((works) => {
+      item.className = works ? "good" : "bad";
+      item.lastElementChild.textContent = works ? doctor.dataset.good : item.dataset.advice;
+    });
+  }
+}

@@ -11,7 +11,7 @@ mod common;
 use common::boxes::{assert_certificates, boot, booted, flashed, state_of, wishes};
 use common::{FakeSystem, get, put};
 use provisioner::files::{Files, PowerCut};
-use provisioner::firstboot;
+use provisioner::firstboot::{self, certificates};
 use time::macros::datetime;
 
 #[test]
@@ -114,12 +114,46 @@ fn the_authority_may_not_sign_names_of_others() {
     let constraints = parsed.name_constraints().unwrap().unwrap();
     assert!(constraints.critical);
     let permitted = constraints.value.permitted_subtrees.as_ref().unwrap();
-    assert_eq!(permitted.len(), 1);
-    assert_eq!(
-        constraints.value.excluded_subtrees.as_ref().unwrap().len(),
-        2,
-        "no addresses"
+    // Names below `local`, and addresses of local networks; where some are permitted, others are not.
+    assert_eq!(permitted.len(), 5);
+    assert!(constraints.value.excluded_subtrees.is_none());
+}
+
+#[test]
+fn the_certificate_has_the_addresses_of_the_local_network_and_keeps_them() {
+    let (folder, system) = booted(None);
+    let certificate = || get(folder.path(), "/var/lib/perch/tls/server.crt");
+    let first = certificate();
+    let files = Files::new(folder.path());
+    let follow = || certificates::follow_addresses(&files, &system).unwrap();
+    assert!(!follow(), "no addresses yet");
+    let addresses = [
+        "192.168.1.50",
+        "fd00:7065:7263:6800::5",
+        "203.0.113.9",
+        "2001:db8::1",
+        "fe80::1",
+    ];
+    *system.addresses.borrow_mut() = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    assert!(follow());
+    assert_ne!(certificate(), first);
+    assert_certificates(
+        folder.path(),
+        &["perch.local", "192.168.1.50", "fd00:7065:7263:6800::5"],
     );
+    assert!(system.ran("systemctl try-reload-or-restart nginx.service"));
+    assert!(
+        !system.ran("systemctl try-restart imd.service"),
+        "nobody's chat is ended"
+    );
+    let second = certificate();
+    // The next start, before there is a network.
+    system.addresses.borrow_mut().clear();
+    boot(folder.path(), &system);
+    assert_eq!(certificate(), second);
+    *system.addresses.borrow_mut() = vec!["10.0.0.7".parse().unwrap()];
+    assert!(follow());
+    assert_certificates(folder.path(), &["perch.local", "10.0.0.7"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // The box's own pages in Chromium, from a box that nobody has claimed on: node pages.mjs SETTINGS.
 // Screenshots of every page at two widths and in both languages; axe-core looks at each.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
@@ -146,6 +146,11 @@ const areas = [
   ["32-power", "/admin/power"],
   ["33-settings", "/admin/settings"],
   ["34-tuning", "/admin/settings/tuning"],
+  ["35-backups", "/admin/backups"],
+  ["36-restore", "/admin/backups/restore"],
+  ["37-reset", "/admin/reset"],
+  ["38-support", "/admin/support"],
+  ["39-home-month", "/admin?time=month"],
 ];
 
 /** Fills the form that has a field, and sends it. */
@@ -190,6 +195,8 @@ async function work(page) {
 async function run(page) {
   for (const [name, path] of areas) {
     await page.goto(`https://perch.local${path}`);
+    // What the browser finds out by itself is found out.
+    if (name.includes("support")) await page.locator(".checks .open").first().waitFor({ state: "detached" });
     await look(page, name);
   }
 }
@@ -226,14 +233,117 @@ async function others() {
   await look(second, "12-absent");
 }
 
+/** Sends a form that has one button to press, and waits for the page after it. */
+async function press(page, form) {
+  await Promise.all([page.waitForNavigation(), page.locator(`${form} button`).first().click()]);
+}
+
+/** The recovery key, a backup that was tried, and where it was downloaded to. */
+async function backUp(page) {
+  await page.goto("https://perch.local/admin/backups");
+  await look(page, "35-backups-new");
+  await press(page, "form[action$='/key']");
+  await look(page, "35-backups-key", true);
+  const words = await page.locator(".words li").allInnerTexts();
+  assert.equal(words.length, 12);
+  for (const [index, number] of [2, 7, 11].entries()) {
+    await page.locator("[name=word]").nth(index).fill(words[number - 1]);
+  }
+  await press(page, "form[action$='/confirm']");
+  await page.locator(".good").waitFor();
+  await press(page, "form[action$='/make']");
+  await look(page, "35-backups-busy", true);
+  // The page loads itself anew until it is there.
+  await page.locator("a[download]").waitFor({ timeout: 120_000 });
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("a[download]").click()]);
+  const file = join(settings.screens, "backup.age");
+  await download.saveAs(file);
+  await press(page, "form[action$='/drill']");
+  await page.locator(".panel .good").waitFor({ timeout: 120_000 });
+  return { file, words: words.join(" ") };
+}
+
+/** Sends a backup, and waits for what the box says of it. */
+async function restore(page, path, file, words) {
+  await page.goto(`https://perch.local${path}`);
+  await page.fill("[name=words]", words);
+  await page.setInputFiles("[name=file]", file);
+  await Promise.all([page.waitForNavigation(), page.locator("main form button").first().click()]);
+}
+
+/** Waits for a box that starts again, until its front page has something. */
+async function startedAgain(page, what) {
+  const end = Date.now() + 600_000;
+  for (;;) {
+    try {
+      await page.goto("https://perch.local/", { timeout: 5_000 });
+      if (await page.locator(what).count()) return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    assert(Date.now() < end, `the box does not start again with ${what}`);
+    await page.waitForTimeout(2_000);
+  }
+}
+
+async function signIn(page) {
+  await page.goto("https://perch.local/sign-in");
+  await page.fill("[name=name]", "anna");
+  await page.fill("[name=password]", PASSWORD);
+  await Promise.all([page.waitForURL(/\/admin/), page.locator("main form button").first().click()]);
+}
+
+/** Who is on the box. */
+async function people(page) {
+  await page.goto("https://perch.local/admin/people");
+  return (await page.locator(".rows").innerText()).match(/\b(anna|ben|carol|zoe)\b/g) ?? [];
+}
+
+/** What is not to be restored is refused; what is, comes back: on the box as it is, and on one that was reset. */
+async function comeBack(page, { file, words }) {
+  await send(page, "/admin/people-import", { table: "username,role\nzoe,member\n" });
+  assert((await people(page)).includes("zoe"));
+  const damaged = join(settings.screens, "damaged.age");
+  const content = readFileSync(file);
+  content[content.length - 1000] ^= 1;
+  writeFileSync(damaged, content);
+  await restore(page, "/admin/backups/restore", damaged, words);
+  await page.locator(".fault").waitFor({ timeout: 120_000 });
+  await look(page, "36-restore-damaged", true);
+  assert((await people(page)).includes("zoe"));
+  await restore(page, "/admin/backups/restore", file, words);
+  await page.locator("[data-comes-back]").waitFor({ timeout: 120_000 });
+  await look(page, "36-restore-restarting", true);
+  await startedAgain(page, "a[href='/sign-in']");
+  await signIn(page);
+  const found = await people(page);
+  assert(found.includes("ben") && !found.includes("zoe"), `${found}`);
+  await send(page, "/admin/reset", { name: "perch" });
+  await look(page, "37-reset-under-way", true);
+  const fresh = await visitor();
+  await startedAgain(fresh, "[name=language][type=radio]");
+  if (settings.code) await fresh.fill("[name=code]", settings.code);
+  await next(fresh, "/setup/administrator");
+  await fresh.goto("https://perch.local/setup/restore");
+  await look(fresh, "13-restore-in-wizard");
+  await restore(fresh, "/setup/restore", file, words);
+  await fresh.locator("[data-comes-back]").waitFor({ timeout: 120_000 });
+  await startedAgain(fresh, "a[href='/sign-in']");
+  await signIn(fresh);
+  const again = await people(fresh);
+  assert(again.includes("ben") && again.includes("carol"), `${again}`);
+}
+
 try {
   const anna = await visitor();
   const invitation = await setUp(anna);
   await work(anna);
+  const backup = await backUp(anna);
   await run(anna);
   await others();
-  assert.deepEqual(findings, []);
   await join_in(invitation);
+  await comeBack(anna, backup);
+  assert.deepEqual(findings, []);
 } finally {
   await browser.close();
   server?.close();

@@ -38,7 +38,7 @@ fn two_people_chat_in_their_browsers() -> Result<()> {
     Ok(())
 }
 
-/// From a box that nobody has claimed to one that is run from its pages: every page at two widths, in both languages, looked
+/// From a box that nobody has claimed to one that is run from its pages, backed up, reset and restored: every page at two widths, in both languages, looked
 /// at by axe-core.
 #[test]
 #[ignore = "run `ci/test --only browser`"]

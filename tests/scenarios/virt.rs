@@ -52,7 +52,8 @@ fn the_same_image_boots_on_virt() -> Result<()> {
     Ok(())
 }
 
-/// A box that nobody has claimed, from its first page to an invited person in the web chat, by a browser alone.
+/// A box that nobody has claimed, from its first page to an invited person in the web chat, a backup, a factory reset and a restore,
+/// by a browser alone.
 #[test]
 #[ignore = "run `ci/test --only virt`"]
 fn a_new_box_is_set_up_from_a_browser() -> Result<()> {
@@ -75,6 +76,7 @@ fn a_new_box_is_set_up_from_a_browser() -> Result<()> {
         "box.claimed",
         "person.freeze",
         "settings.change",
+        "box.restored",
     ] {
         ensure!(log.contains(action), "{action} is not in the log: {log}");
     }

@@ -1,8 +1,12 @@
-//! A box on this computer: a folder that stands for its root, with the agent, the pages and the chat server on it.
+//! A box on this computer: a folder that stands for its root, with the agent, the pages and the chat server on it. It starts again
+//! by itself when a restore or a factory reset waits for that, as a box would that restarts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +15,14 @@ use serde_json::{Value, json};
 use crate::lab::{Lab, repository};
 use crate::wait::wait_until;
 
+/// What waits for the next start.
+const WAITING: [&str; 2] = ["var/lib/perch/restore/ready", "var/lib/perch/reset"];
+
 /// The processes of a box. Dropping it kills them.
 pub struct HostBox {
     folder: PathBuf,
-    running: Vec<Child>,
+    over: Arc<AtomicBool>,
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl HostBox {
@@ -30,41 +38,40 @@ impl HostBox {
             ("proc/uptime", "60.0 1.0\n"),
             ("data/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
             ("usr/share/zoneinfo/Europe/Berlin", ""),
+            ("sys/class/thermal/thermal_zone0/temp", "52341\n"),
+            (
+                "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+                "1500000\n",
+            ),
+            ("sys/class/hwmon/hwmon0/name", "rpi_volt\n"),
+            ("sys/class/hwmon/hwmon0/in0_lcrit_alarm", "0\n"),
+            (
+                "proc/meminfo",
+                "MemTotal: 3884000 kB\nMemAvailable: 3100000 kB\n",
+            ),
+            ("var/lib/perch-backup/in/.keep", ""),
+            ("run/imd/.keep", ""),
         ] {
             let place = root.join(path);
             fs::create_dir_all(place.parent().unwrap_or(&root)).context("make the box's root")?;
             fs::write(&place, content).with_context(|| format!("write {}", place.display()))?;
         }
-        let mut made = Self {
-            folder,
-            running: Vec::new(),
+        let place = Place {
+            folder: folder.clone(),
+            logs: lab.logs.clone(),
         };
-        let status = made.command("provisioner", lab)?.arg("firstboot").status();
-        ensure!(
-            status.context("run the first boot")?.success(),
-            "the first boot failed"
-        );
-        made.write_imd_config(web_chat)?;
-        fs::create_dir_all(made.at("state")).context("make the pages' folder")?;
-        let mut imd = made.command("imd", lab)?;
-        imd.args(["serve", "--config"]).arg(made.at("imd.toml"));
-        let mut agent = made.command("provisioner", lab)?;
-        agent.args(["agent", "--socket"]).arg(made.at("agent.sock"));
-        let mut web = made.command("provisioner", lab)?;
-        web.arg("web").arg("--socket").arg(made.at("web.sock"));
-        web.arg("--agent").arg(made.at("agent.sock"));
-        web.arg("--imd").arg(made.at("admin.sock"));
-        web.arg("--state").arg(made.at("state"));
-        for command in [&mut imd, &mut agent, &mut web] {
-            let child = command.spawn().context("start a program of the box")?;
-            made.running.push(child);
-        }
-        for socket in ["web.sock", "agent.sock", "admin.sock", "imd.sock"] {
-            wait_until(Duration::from_secs(60), socket, || {
-                Ok(std::os::unix::net::UnixStream::connect(made.at(socket)).ok())
-            })?;
-        }
-        Ok(made)
+        place.write_imd_config(web_chat)?;
+        let running = place.boot()?;
+        let over = Arc::new(AtomicBool::new(false));
+        let keeper = {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || place.keep(running, &over))
+        };
+        Ok(Self {
+            folder,
+            over,
+            keeper: Some(keeper),
+        })
     }
 
     /// What a script in a browser has to know.
@@ -80,8 +87,73 @@ impl HostBox {
     fn at(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
 
-    fn command(&self, program: &str, lab: &Lab) -> Result<Command> {
+/// Where a box is.
+struct Place {
+    folder: PathBuf,
+    logs: PathBuf,
+}
+
+impl Place {
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// What happens from power to pages.
+    fn boot(&self) -> Result<Vec<Child>> {
+        for step in ["early", "firstboot"] {
+            let status = self.command("provisioner")?.arg(step).status();
+            let status = status.with_context(|| format!("run provisioner {step}"))?;
+            ensure!(status.success(), "provisioner {step} failed");
+        }
+        for folder in ["root/var/lib/perch-web", "root/var/lib/imd"] {
+            fs::create_dir_all(self.at(folder)).context("make a program's folder")?;
+        }
+        let mut imd = self.command("imd")?;
+        imd.args(["serve", "--config"]).arg(self.at("imd.toml"));
+        let mut agent = self.command("provisioner")?;
+        agent.args(["agent", "--socket"]).arg(self.at("agent.sock"));
+        let mut web = self.command("provisioner")?;
+        web.arg("web").arg("--socket").arg(self.at("web.sock"));
+        web.arg("--agent").arg(self.at("agent.sock"));
+        web.arg("--imd").arg(self.at(ADMIN));
+        web.arg("--state").arg(self.at("root/var/lib/perch-web"));
+        web.arg("--backups")
+            .arg(self.at("root/var/lib/perch-backup"));
+        let mut running = Vec::new();
+        for command in [&mut imd, &mut agent, &mut web] {
+            running.push(command.spawn().context("start a program of the box")?);
+        }
+        for socket in ["web.sock", "agent.sock", ADMIN, "imd.sock"] {
+            wait_until(Duration::from_secs(60), socket, || {
+                Ok(std::os::unix::net::UnixStream::connect(self.at(socket)).ok())
+            })?;
+        }
+        Ok(running)
+    }
+
+    /// Starts the box again whenever something waits for that.
+    fn keep(&self, mut running: Vec<Child>, over: &AtomicBool) {
+        while !over.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(200));
+            let waits = WAITING
+                .iter()
+                .any(|path| self.at("root").join(path).exists());
+            if waits {
+                // The page says so first, as on a box, which takes a while to go down.
+                std::thread::sleep(Duration::from_secs(5));
+                end(&mut running);
+                match self.boot() {
+                    Ok(again) => running = again,
+                    Err(error) => eprintln!("the box does not start again: {error:#}"),
+                }
+            }
+        }
+        end(&mut running);
+    }
+
+    fn command(&self, program: &str) -> Result<Command> {
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| repository().join("target"), PathBuf::from);
         let file = target.join("debug").join(program);
@@ -89,7 +161,7 @@ impl HostBox {
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(lab.logs.join(format!("{program}.log")))
+            .open(self.logs.join(format!("{program}.log")))
             .context("open a log")?;
         let mut command = Command::new(file);
         command.stdin(Stdio::null());
@@ -114,23 +186,32 @@ impl HostBox {
              admin = \"{}\"\n\
              [web]\n\
              web_root = \"{}\"\n",
-            at("data"),
+            at("root/var/lib/imd"),
             at("imd.sock"),
-            at("admin.sock"),
+            at(ADMIN),
             web_chat.display(),
             tls = at("root/var/lib/perch/tls"),
         );
-        fs::create_dir_all(self.at("data")).context("make imd's folder")?;
         fs::write(self.at("imd.toml"), text).context("write imd.toml")
+    }
+}
+
+/// The socket of imd's admin API.
+const ADMIN: &str = "root/run/imd/admin.sock";
+
+fn end(running: &mut Vec<Child>) {
+    for mut child in running.drain(..) {
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
 impl Drop for HostBox {
     fn drop(&mut self) {
-        for child in &mut self.running {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
         }
     }
 }

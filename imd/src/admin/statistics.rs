@@ -1,10 +1,14 @@
 //! Figures about the server.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use imd_store::now_millis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Administrator, Refusal};
+use crate::session::Session;
 
 /// Figures of this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -43,7 +47,33 @@ pub struct Statistics {
     pub upload_bytes: u64,
 }
 
+/// What can be asked every minute: it costs the disk nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pulse {
+    /// People with a session.
+    pub people_online: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// Messages since the daemon started.
+    pub messages: u64,
+    /// Since the daemon started.
+    pub uptime_seconds: u64,
+}
+
 impl Administrator {
+    /// The figures that are in memory.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let server = &self.server;
+        let sessions = server.directory.all();
+        Pulse {
+            people_online: people(&sessions),
+            sessions: sessions.len(),
+            messages: server.load.messages.load(Ordering::Relaxed),
+            uptime_seconds: server.started.elapsed().as_secs(),
+        }
+    }
+
     /// Figures of this moment.
     ///
     /// # Errors
@@ -51,9 +81,6 @@ impl Administrator {
     pub async fn statistics(&self) -> Result<Statistics, Refusal> {
         let server = &self.server;
         let sessions = server.directory.all();
-        let mut online: Vec<&str> = sessions.iter().map(|s| &*s.user).collect();
-        online.sort_unstable();
-        online.dedup();
         let rooms = server.rooms.overview(server).await?;
         let size = server.store.size().await?;
         let uploads = server.store.upload_usage(None).await?;
@@ -64,7 +91,7 @@ impl Administrator {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: server.started.elapsed().as_secs(),
             people: server.store.count_accounts().await?,
-            people_online: online.len(),
+            people_online: people(&sessions),
             sessions: sessions.len(),
             connected: sessions.iter().filter(|s| s.is_connected()).count(),
             groups: server.store.groups().await?.len(),
@@ -78,4 +105,12 @@ impl Administrator {
             upload_bytes: uploads.bytes,
         })
     }
+}
+
+/// How many people these sessions are of.
+fn people(sessions: &[Arc<Session>]) -> usize {
+    let mut names: Vec<&str> = sessions.iter().map(|s| &*s.user).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
 }

@@ -6,6 +6,7 @@ pub mod rates;
 pub mod strain;
 pub mod turns;
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -38,6 +39,8 @@ pub struct Load {
     pub queues: Queues,
     /// Permits to compute a hash that is meant to take long.
     pub hashing: Semaphore,
+    /// Messages that were given to the archive since the start.
+    pub messages: AtomicU64,
     /// Sessions at one time.
     sessions: usize,
 }
@@ -61,6 +64,7 @@ impl Load {
             turns: Turns::new(processors),
             queues: Queues::new(limits.outbound_total_bytes),
             hashing: Semaphore::new(processors),
+            messages: AtomicU64::new(0),
             sessions: (limits.sessions as usize).min(files()),
         }
     }

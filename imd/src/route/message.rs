@@ -1,6 +1,7 @@
 //! Messages: archived, delivered, copied, kept for later, in that order (RFC 6121 §8.5).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use imd_proto::{Condition, Element, Jid, Kind, MessageType, Stanza, StanzaError, ns, xml};
 use imd_store::{Commit, OfflineEntry, Write, now_millis};
@@ -79,6 +80,7 @@ async fn commit(server: &Server, writes: Vec<Write>) -> Option<Commit> {
     if writes.is_empty() {
         None
     } else {
+        server.load.messages.fetch_add(1, Ordering::Relaxed);
         Some(server.store.append(writes).await)
     }
 }

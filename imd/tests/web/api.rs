@@ -285,6 +285,11 @@ async fn rooms_invitations_sessions_and_figures_are_there() {
         (&figures["people"], &figures["people_online"]),
         (&json!(3), &json!(1))
     );
+    let pulse = site.done("GET", "/pulse", Value::Null).await;
+    assert_eq!(
+        (&pulse["people_online"], &pulse["messages"]),
+        (&json!(1), &json!(0))
+    );
     let closed = site
         .done("DELETE", "/sessions/alice@perch.test%2Fr", Value::Null)
         .await;

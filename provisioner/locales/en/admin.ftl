@@ -12,6 +12,42 @@ hours = { $n ->
   }
 
 home-well = All is well.
+home-disk-errors = The card or disk reports errors. Make a backup now, then replace it.
+home-disk-full = The disk is full. Delete old messages or uploads, or use a larger card or disk.
+home-low-voltage = The power supply is too weak: use the official one, and unplug what the box feeds by USB.
+home-hot = The processor is too hot and slows down. Give the box air, a heat sink or a fan.
+home-memory-low = Memory is nearly used up. Restart the box at a quiet hour; if it happens again, ask for help with a support file.
+home-disk-soon = The disk is full in a few weeks if it goes on like this. Delete old messages and uploads, or use a larger one.
+home-worn = The storage is nearly worn out. Make a backup, and replace it in the next weeks.
+home-drill-failed = The newest backup could not be restored when it was tried. Look at Backups, and make another one.
+home-backup-failed = The last backup to the stick did not work. Look at Backups.
+home-no-backup = The box works, but has no backup of the last month. Make one at Backups.
+home-no-time = The box works, but reaches no time server. Look at its connection to the internet, or name a time server in the settings.
+home-messages = Messages a minute
+home-disk = Room left
+home-disk-of = of { $size }
+home-disk-days = { $n ->
+    [one] full in a day, at this rate
+   *[other] full in { $n } days, at this rate
+  }
+home-disk-used = Disk in use
+home-temperature = Temperature
+home-throttled = slowed down by the heat
+home-not-throttled = at full speed
+home-clock = Processor
+home-voltage-low = voltage too low
+home-voltage-good = voltage good
+home-memory = Memory free
+home-memory-of = of { $size }
+home-memory-used = Memory in use
+home-wear = Storage worn
+home-wear-how = of its life
+home-history = How it was
+home-day = A day
+home-month = 30 days
+home-no-history = The box has not been running for long enough to show anything. Look again in some minutes.
+home-most = at most { $most }
+home-picture = { $title }: between { $least } and { $most }, now { $last }.
 home-no-chat = The chat server does not answer. Wait a minute; if it stays so, restart the box.
 home-network-trial = The network was changed and goes back by itself, unless you confirm it.
 home-not-set-up = The setup is not finished.

@@ -11,6 +11,41 @@ hours = { $n ->
   }
 
 home-well = 一切正常。
+home-disk-errors = 存储卡或磁盘报告错误。请立即备份，然后更换。
+home-disk-full = 磁盘已满。请删除旧消息或文件，或换用更大的卡或磁盘。
+home-low-voltage = 电源功率不足：请使用官方电源，并拔掉由盒子 USB 供电的设备。
+home-hot = 处理器过热并已降速。请改善通风，或加装散热片或风扇。
+home-memory-low = 内存即将用尽。请在空闲时重启盒子；如果再次发生，请用支持文件寻求帮助。
+home-disk-soon = 照此下去，磁盘几周内就会满。请删除旧消息和文件，或换用更大的磁盘。
+home-worn = 存储即将到达寿命。请备份，并在几周内更换。
+home-drill-failed = 检验最新备份时无法恢复。请查看“备份”，并重新备份。
+home-backup-failed = 上次备份到 U 盘没有成功。请查看“备份”。
+home-no-backup = 盒子运行正常，但最近一个月没有备份。请在“备份”中做一次。
+home-no-time = 盒子运行正常，但连不上时间服务器。请检查它的网络连接，或在设置中指定时间服务器。
+home-messages = 每分钟消息数
+home-disk = 剩余空间
+home-disk-of = 共 { $size }
+home-disk-days = { $n ->
+   *[other] 照此速度 { $n } 天后满
+  }
+home-disk-used = 已用磁盘
+home-temperature = 温度
+home-throttled = 因过热而降速
+home-not-throttled = 全速运行
+home-clock = 处理器
+home-voltage-low = 电压过低
+home-voltage-good = 电压正常
+home-memory = 可用内存
+home-memory-of = 共 { $size }
+home-memory-used = 已用内存
+home-wear = 存储磨损
+home-wear-how = 占其寿命
+home-history = 历史
+home-day = 一天
+home-month = 30 天
+home-no-history = 盒子运行时间还不够长，暂无内容。请几分钟后再看。
+home-most = 最高 { $most }
+home-picture = { $title }：介于 { $least } 和 { $most } 之间，现在 { $last }。
 home-no-chat = 聊天服务器没有回应。请等一分钟；如果一直这样，请重启盒子。
 home-network-trial = 网络已更改，如不确认会自动恢复原样。
 home-not-set-up = 设置尚未完成。

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::audit::{self, Entry};
 use super::command::{Actor, Answer, Changed, Command, Refusal, Reply, Request, SettingsView, Why};
-use super::{claim, clock, status, unlock};
+use super::{backups, claim, clock, status, support, unlock};
 use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::model::AccountName;
@@ -99,6 +99,22 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             files,
             (*most).min(MOST_ENTRIES),
         )?)),
+        Command::Backups
+        | Command::NewRecoveryKey
+        | Command::ConfirmRecoveryKey { .. }
+        | Command::AcceptStick { .. }
+        | Command::ForgetStick
+        | Command::MakeBackup
+        | Command::BackUpToStick
+        | Command::RunDrill
+        | Command::Restore { .. } => backups::answer(machine, actor, command),
+        Command::Support => Ok(Answer::Support(Box::new(support::facts(machine)?))),
+        Command::SupportFile => Ok(Answer::SupportFile(support::file(machine)?)),
+        Command::FactoryReset { keep_backups } => {
+            crate::reset::ask(files, *keep_backups)?;
+            system.restart()?;
+            Ok(Answer::Done)
+        }
         Command::Restart => run(machine, &["systemctl", "--no-block", "reboot"]),
         Command::ShutDown => run(machine, &["systemctl", "--no-block", "poweroff"]),
     }

@@ -15,7 +15,7 @@ use crate::firstboot::state::BoxState;
 use crate::model::secret::{SetupCode, SetupCodeHash};
 
 /// The claim that is made for good.
-const MADE: &str = "/var/lib/perch/claim.json";
+pub const MADE: &str = "/var/lib/perch/claim.json";
 /// The claim under way, with the tries of codes.
 const UNDER_WAY: &str = "/run/perch-agent/claim.json";
 /// How long after its start a box without a code can be claimed, in seconds.

@@ -5,7 +5,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
+use super::journal::Line;
 use super::status::BoxStatus;
+use crate::backup::job::{Outcomes, Source};
+use crate::backup::shelf::Lying;
+use crate::backup::stick::{Accepted, Stick};
 use crate::model::AccountName;
 use crate::settings::keys::Change;
 
@@ -94,6 +98,44 @@ pub enum Command {
         /// At most so many.
         most: usize,
     },
+    /// What is known of backups.
+    Backups,
+    /// Make a recovery key, and say its words; one that waits for its confirmation is said again.
+    NewRecoveryKey,
+    /// Put the key that waits to use.
+    ConfirmRecoveryKey {
+        /// The words that are asked for.
+        words: Vec<String>,
+    },
+    /// Accept the stick with this serial number for backups.
+    AcceptStick {
+        /// The number.
+        serial: String,
+    },
+    /// Accept no stick any more.
+    ForgetStick,
+    /// Make a backup for downloading.
+    MakeBackup,
+    /// Make a backup on the accepted stick.
+    BackUpToStick,
+    /// Unpack the newest backup, and count what is in it.
+    RunDrill,
+    /// Become what a backup says: it is read and checked, and then the box starts again.
+    Restore {
+        /// Where it is.
+        from: Source,
+        /// The recovery key.
+        words: String,
+    },
+    /// What went wrong since the start, and what the box knows of its connections.
+    Support,
+    /// The support file.
+    SupportFile,
+    /// Forget everything, and start as a new box.
+    FactoryReset {
+        /// Leave the backups that lie on the box.
+        keep_backups: bool,
+    },
     /// Restart the box.
     Restart,
     /// Shut the box down.
@@ -118,6 +160,14 @@ pub enum Answer {
     Unlock(bool),
     /// To `Audit`, newest first.
     Audit(Vec<Entry>),
+    /// To `Support`.
+    Support(Box<SupportFacts>),
+    /// To `SupportFile`.
+    SupportFile(String),
+    /// To `Backups`.
+    Backups(Box<BackupView>),
+    /// To `NewRecoveryKey`.
+    RecoveryKey(Vec<String>),
 }
 
 /// What a change of settings does, or would do.
@@ -146,6 +196,38 @@ pub struct SettingsView {
     pub on_trial: bool,
     /// What the last start wrote and read back. Absent: no report was written.
     pub tuning: Option<crate::tuning::report::Report>,
+}
+
+/// What went wrong since the start, and what the box knows of its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportFacts {
+    /// Errors, newest first.
+    pub errors: Vec<Line>,
+    /// The ports of a box, and whether a program listens there.
+    pub ports: Vec<(u16, bool)>,
+    /// Whether names of the internet are found.
+    pub resolves: bool,
+    /// The machine's addresses on the network.
+    pub addresses: Vec<String>,
+}
+
+/// What is known of backups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupView {
+    /// When the recovery key was confirmed, in seconds since 1970. Absent: there is none.
+    pub key_made: Option<i64>,
+    /// The backups on the box, newest first.
+    pub on_the_box: Vec<Lying>,
+    /// The stick that the owner has accepted.
+    pub accepted: Option<Accepted>,
+    /// The sticks with the label that are plugged in.
+    pub sticks: Vec<Stick>,
+    /// The kind of the job that is under way.
+    pub under_way: Option<String>,
+    /// Whether a restore waits for the next start.
+    pub is_restoring: bool,
+    /// What came of the last jobs.
+    pub outcomes: Outcomes,
 }
 
 /// Why a command was not carried out, for programs.
@@ -206,6 +288,8 @@ impl Command {
             Self::Status
             | Self::Authority
             | Self::Settings
+            | Self::Backups
+            | Self::Support
             | Self::Audit { .. }
             | Self::Record { .. } => return None,
             Self::ChangeSettings { dry_run: true, .. } => return None,
@@ -217,6 +301,16 @@ impl Command {
             Self::ChangeSettings { .. } => "settings.change",
             Self::UndoSettings { .. } => "settings.undo",
             Self::ConfirmNetwork => "network.confirm",
+            Self::NewRecoveryKey => "backup.new-key",
+            Self::ConfirmRecoveryKey { .. } => "backup.confirm-key",
+            Self::AcceptStick { .. } => "backup.accept-stick",
+            Self::ForgetStick => "backup.forget-stick",
+            Self::MakeBackup => "backup.make",
+            Self::BackUpToStick => "backup.stick",
+            Self::RunDrill => "backup.drill",
+            Self::Restore { .. } => "box.restore",
+            Self::SupportFile => "box.support-file",
+            Self::FactoryReset { .. } => "box.factory-reset",
             Self::Restart => "box.restart",
             Self::ShutDown => "box.shut-down",
         })
@@ -231,6 +325,8 @@ impl Command {
                 keys.join(", ")
             }
             Self::UndoSettings { number } => number.to_string(),
+            Self::AcceptStick { serial } => serial.clone(),
+            Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),
             _ => String::new(),
         }
     }
@@ -261,7 +357,11 @@ mod tests {
             pairs: vec![("wifi.password".to_owned(), "secret".to_owned())],
             dry_run: false,
         };
-        for command in [claim, change] {
+        let restore = Command::Restore {
+            from: Source::Stick,
+            words: "secret".to_owned(),
+        };
+        for command in [claim, change, restore] {
             assert!(!command.subject().contains("secret"), "{command:?}");
         }
     }

@@ -2,20 +2,24 @@
 //!
 //! - `command`: the commands and their answers, as both sides know them.
 //! - `serve`: the socket; who may ask; one line of JSON in, one out.
-//! - `carry_out`: one function call for each command. `claim`, `clock`, `status`, `unlock`: what is not in other modules.
+//! - `carry_out`: one function call for each command. `backups`, `claim`, `clock`, `status`, `unlock`: what is not in other modules.
 //! - `audit`: the log of every command that changes something, and of what the web process tells it to write down.
+//! - `journal`, `support`: what went wrong, for people, without who they are.
 //! - `client`: the web process's side.
 //!
 //! A new command is a variant of [`command::Command`] and an arm in `carry_out::answer`; the compiler asks for the second.
 
 pub mod audit;
+pub mod backups;
 pub mod carry_out;
 pub mod claim;
 pub mod client;
 pub mod clock;
 pub mod command;
+pub mod journal;
 pub mod serve;
 pub mod status;
+pub mod support;
 pub mod unlock;
 
 /// Where the agent listens.

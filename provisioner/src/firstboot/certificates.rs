@@ -1,9 +1,11 @@
 //! The box's own certificate authority, and the server certificate that it signs.
 //!
-//! The authority may only sign names below `local` and the box's domain (RFC 5280 §4.2.1.10, critical): whoever trusts
+//! The authority may only sign names below `local`, the box's domain, and addresses of local networks (RFC 5280 §4.2.1.10, critical): whoever trusts
 //! it does not give the box power over other sites.
 
-use anyhow::{Context, Result};
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -11,12 +13,15 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{
+    GeneralName, GeneralSubtree as GeneralSubtreeParsed, ParsedExtension,
+};
 use x509_parser::pem::Pem;
 
 use super::identity;
 use super::state::BoxState;
 use crate::files::{Access, Files};
+use crate::settings::change::LOCK as CHANGES;
 use crate::system::System;
 
 /// The authority's certificate.
@@ -85,14 +90,17 @@ fn constraints(domain: &str) -> NameConstraints {
     if !domain.ends_with(".local") {
         permitted.push(GeneralSubtree::DnsName(domain.to_owned()));
     }
-    let everything = [
-        CidrSubnet::from_v4_prefix([0; 4], 0),
-        CidrSubnet::from_v6_prefix([0; 16], 0),
-    ]
-    .map(GeneralSubtree::IpAddress);
+    // RFC 1918 and RFC 4193. Where some addresses are permitted, all others are not.
+    let local = [
+        CidrSubnet::from_v4_prefix([10, 0, 0, 0], 8),
+        CidrSubnet::from_v4_prefix([172, 16, 0, 0], 12),
+        CidrSubnet::from_v4_prefix([192, 168, 0, 0], 16),
+        CidrSubnet::from_v6_prefix([0xfc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 7),
+    ];
+    permitted.extend(local.map(GeneralSubtree::IpAddress));
     NameConstraints {
         permitted_subtrees: permitted,
-        excluded_subtrees: everything.into(),
+        excluded_subtrees: Vec::new(),
     }
 }
 
@@ -103,8 +111,9 @@ fn constraints(domain: &str) -> NameConstraints {
 /// It cannot be made or written.
 pub fn server(files: &Files, system: &dyn System, state: &BoxState) -> Result<(bool, String)> {
     let names = names(files, state);
+    let addresses = local(&system.addresses());
     let now = system.now();
-    if is_good_server(files, &names, now) {
+    if is_good_server(files, &names, &addresses, now) {
         return Ok((false, names.join(", ")));
     }
     let authority = files.read(AUTHORITY)?.context("there is no authority")?;
@@ -115,8 +124,9 @@ pub fn server(files: &Files, system: &dyn System, state: &BoxState) -> Result<(b
     let issuer = Issuer::from_ca_cert_pem(&authority, authority_key)
         .context("reading the authority's certificate")?;
     let key = KeyPair::generate().context("making a key")?;
-    let mut params =
-        CertificateParams::new(names.clone()).context("putting the names into a certificate")?;
+    let shown = addresses.iter().map(ToString::to_string);
+    let all: Vec<String> = names.iter().cloned().chain(shown).collect();
+    let mut params = CertificateParams::new(all).context("putting the names into a certificate")?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(
         DnType::CommonName,
@@ -155,6 +165,35 @@ fn names(files: &Files, state: &BoxState) -> Vec<String> {
     names
 }
 
+/// The addresses that the authority may sign: a browser that comes by one of them finds it in the certificate.
+fn local(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let is_local = |address: &&IpAddr| match address {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    let mut local: Vec<IpAddr> = addresses.iter().filter(is_local).copied().collect();
+    local.sort_unstable();
+    local.dedup();
+    local
+}
+
+/// Sees to it that the server's certificate has the machine's addresses, and lets browsers have it. imd takes it up at its next
+/// start: apps come by names, and their connections last. Returns whether it is new.
+///
+/// # Errors
+/// It cannot be made or taken up.
+pub fn follow_addresses(files: &Files, system: &dyn System) -> Result<bool> {
+    let _lock = files.lock(CHANGES)?;
+    let (is_new, _) = server(files, system, &BoxState::load(files)?)?;
+    if is_new {
+        system.run(
+            &["systemctl", "try-reload-or-restart", "nginx.service"],
+            None,
+        )?;
+    }
+    Ok(is_new)
+}
+
 /// The SHA-256 of the authority's certificate, in pairs of digits. `None`: there is none yet.
 pub fn fingerprint(files: &Files) -> Option<String> {
     let pem = read_pem(files, AUTHORITY)?;
@@ -167,6 +206,24 @@ pub fn fingerprint(files: &Files) -> Option<String> {
             .collect::<Vec<_>>()
             .join(":"),
     )
+}
+
+/// Fails unless the authority's certificate and key are there and belong together.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_pair(files: &Files) -> Result<()> {
+    let pem = read_pem(files, AUTHORITY).context("the authority's certificate is missing")?;
+    let certificate = pem.parse_x509();
+    let certificate = certificate.context("reading the authority's certificate")?;
+    let key = files.read(AUTHORITY_KEY)?;
+    let key = KeyPair::from_pem(&key.context("the authority's key is missing")?);
+    let key = key.context("reading the authority's key")?;
+    ensure!(
+        holds_key(&certificate, &key),
+        "the authority's certificate is for another key"
+    );
+    Ok(())
 }
 
 fn read_pem(files: &Files, path: &str) -> Option<Pem> {
@@ -192,12 +249,22 @@ fn is_authority_for(files: &Files, domain: &str) -> bool {
             GeneralName::DNSName(name) => domain == name || domain.ends_with(&format!(".{name}")),
             _ => false,
         });
+        // One that may sign no addresses would make the server's certificate worthless.
+        let addresses =
+            |subtree: &GeneralSubtreeParsed<'_>| matches!(subtree.base, GeneralName::IPAddress(_));
+        let permitted = permitted && constraints.iter().any(addresses);
         Some(permitted && holds_key(&certificate, &key))
     };
     check().unwrap_or(false)
 }
 
-fn is_good_server(files: &Files, names: &[String], now: OffsetDateTime) -> bool {
+/// Addresses of earlier times may be in it: a box that is started has none yet.
+fn is_good_server(
+    files: &Files,
+    names: &[String],
+    addresses: &[IpAddr],
+    now: OffsetDateTime,
+) -> bool {
     let check = || {
         let (pem, authority) = (
             read_pem(files, SERVER_CERTIFICATE)?,
@@ -215,11 +282,21 @@ fn is_good_server(files: &Files, names: &[String], now: OffsetDateTime) -> bool 
                 _ => None,
             })
             .collect();
+        let octets = |address: &IpAddr| match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        let has_address = |address: &IpAddr| {
+            let wanted = octets(address);
+            let mut all = alternative.value.general_names.iter();
+            all.any(|name| matches!(name, GeneralName::IPAddress(found) if *found == wanted))
+        };
         let ends = certificate.validity().not_after.to_datetime();
         Some(
             holds_key(&certificate, &key)
                 && certificate.issuer() == authority.subject()
                 && has == names.iter().map(String::as_str).collect::<Vec<_>>()
+                && addresses.iter().all(has_address)
                 && ends - now > Duration::days(RENEW_DAYS),
         )
     };

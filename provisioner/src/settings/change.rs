@@ -15,7 +15,7 @@ use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
 
 /// One change at a time: whoever comes second waits.
-const LOCK: &str = "/var/lib/perch/settings.lock";
+pub const LOCK: &str = "/var/lib/perch/settings.lock";
 
 /// What somebody wants to change, checked.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ const LONGEST: usize = 32 << 20;
 #[derive(Clone, Debug)]
 pub struct Imd {
     socket: PathBuf,
+    patience: Duration,
 }
 
 /// Why something was not done.
@@ -162,7 +163,14 @@ impl Imd {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: socket.into(),
+            patience: PATIENCE,
         }
+    }
+
+    /// The same, for something that takes longer.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// An account, if the password is its own and it may log in.
@@ -262,7 +270,7 @@ impl Imd {
         kind: &str,
     ) -> Result<Bytes, Fault> {
         let exchange = self.exchange(method, path, body, kind);
-        match tokio::time::timeout(PATIENCE, exchange).await {
+        match tokio::time::timeout(self.patience, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::Away("it takes too long".to_owned())),
         }

@@ -2,19 +2,27 @@
 //!
 //! - `texts`: the catalogues of all texts; `page`: what every page has; `templates/`, `static/`: what they look like.
 //! - `visitor`: who is there (cookie, language, address, session), and what a form brought; `guard`: slows guesses down.
+//! - `figures`: how the machine is; `sampler`, `history`: how it was; `verdict`: whether all is well; `chart`: draws it.
+//! - `files`: large files to a browser and from one.
 //! - `store`: sessions, in a database of its own; `imd`: the client of the admin API.
 //! - `pages/`: one file for each page or group of pages; each has its routes.
 //!
 //! No page needs scripts. A form is answered with a redirect when it worked, and with itself and the fault when not.
 
+pub mod chart;
+pub mod figures;
+pub mod files;
 pub mod guard;
+pub mod history;
 pub mod imd;
 pub mod page;
 pub mod pages;
 pub mod passwords;
 pub mod qr;
+pub mod sampler;
 pub mod store;
 pub mod texts;
+pub mod verdict;
 pub mod visitor;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +36,7 @@ use tokio::net::UnixListener;
 
 use crate::agent::client::Agent;
 use crate::agent::command::{Actor, Command};
+use crate::files::Files;
 
 /// A form; a file of people is longer and has a limit of its own.
 const BODY_BYTES: usize = 64 << 10;
@@ -43,6 +52,10 @@ pub struct Options {
     pub imd: PathBuf,
     /// The folder of its database.
     pub state: PathBuf,
+    /// The folder of backups.
+    pub backups: PathBuf,
+    /// What stands for the root: figures of the machine are read there.
+    pub root: PathBuf,
 }
 
 /// What all pages share.
@@ -53,6 +66,12 @@ pub struct Web {
     pub imd: imd::Imd,
     /// Sessions.
     pub store: store::Store,
+    /// The folder of backups: those for downloading, and in `in` one that is sent.
+    pub backups: PathBuf,
+    /// Thirty days of figures.
+    pub history: history::History,
+    /// The root, and a folder on the data partition.
+    machine: (PathBuf, PathBuf),
     /// Failed sign-ins.
     pub guard: guard::Guard,
     /// Signs tokens of forms and cookies of known browsers.
@@ -71,9 +90,18 @@ impl Web {
             agent: Agent::new(&options.agent),
             imd: imd::Imd::new(&options.imd),
             store,
+            backups: options.backups.clone(),
+            history: history::History::open(&options.state.join("history.db"))?,
+            machine: (options.root.clone(), options.state.clone()),
             guard: guard::Guard::default(),
             key,
         }))
+    }
+
+    /// How the machine is at this moment.
+    pub fn look(&self) -> figures::Figures {
+        let (root, disk) = &self.machine;
+        figures::Figures::look(&Files::new(root), disk)
     }
 
     /// Writes down what was done without the agent.
@@ -113,6 +141,7 @@ pub fn run(options: &Options) -> Result<()> {
     runtime.block_on(async {
         let web = Web::open(options)?;
         let listener = listen(&options.socket)?;
+        tokio::spawn(sampler::run(Arc::clone(&web)));
         let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
             .context("listening for signals")?;
         axum::serve(listener, router(&web))

@@ -117,6 +117,27 @@ pub async fn secure(request: Request, next: Next) -> Response {
     response
 }
 
+/// A number of bytes for people, such as `1.4 GB`.
+pub fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    let mut tenths = bytes.div_ceil(100);
+    let mut unit = "kB";
+    for larger in units {
+        unit = larger;
+        if tenths < 10_000 {
+            break;
+        }
+        if larger != "TB" {
+            tenths /= 1000;
+        }
+    }
+    if tenths < 100 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {unit}", tenths / 10)
+    }
+}
+
 /// A moment for people, in UTC: `2026-11-30 14:02`.
 pub fn moment(unix: i64) -> String {
     match time::OffsetDateTime::from_unix_timestamp(unix) {

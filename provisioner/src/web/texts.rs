@@ -22,17 +22,21 @@ pub const LANGUAGES: [(Language, &str); 2] = [(Language::En, "English"), (Langua
 
 const EN: &[&str] = &[
     include_str!("../../locales/en/admin.ftl"),
+    include_str!("../../locales/en/backups.ftl"),
     include_str!("../../locales/en/common.ftl"),
     include_str!("../../locales/en/people.ftl"),
     include_str!("../../locales/en/settings.ftl"),
     include_str!("../../locales/en/setup.ftl"),
+    include_str!("../../locales/en/support.ftl"),
 ];
 const ZH: &[&str] = &[
     include_str!("../../locales/zh/admin.ftl"),
+    include_str!("../../locales/zh/backups.ftl"),
     include_str!("../../locales/zh/common.ftl"),
     include_str!("../../locales/zh/people.ftl"),
     include_str!("../../locales/zh/settings.ftl"),
     include_str!("../../locales/zh/setup.ftl"),
+    include_str!("../../locales/zh/support.ftl"),
 ];
 
 type Bundle = FluentBundle<FluentResource>;

@@ -118,6 +118,11 @@ impl Visitor {
             .unwrap_or_default()
     }
 
+    /// Whether a form that brings this token is one of ours.
+    pub fn holds(&self, web: &Web, token: &str) -> bool {
+        is_equal(token, &sign(web, "form", &self.id))
+    }
+
     /// Whether this browser has signed in as `account` before.
     pub fn is_known(&self, web: &Web, account: &str) -> bool {
         self.known
@@ -332,9 +337,8 @@ where
             return Err(errors::unreadable(&visitor));
         };
         let fields = Fields(fields);
-        let expected = sign(web, "form", &visitor.id);
         let is_ours = ["", "same-origin", "none"].contains(&from.as_str());
-        if !is_ours || !is_equal(fields.raw("token"), &expected) {
+        if !is_ours || !visitor.holds(web, fields.raw("token")) {
             return Err(errors::foreign_form(&visitor));
         }
         Ok(Self { by, fields })

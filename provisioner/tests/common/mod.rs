@@ -71,6 +71,8 @@ pub struct FakeSystem {
     pub invitations: RefCell<Vec<String>>,
     /// What commands print.
     pub answers: RefCell<BTreeMap<String, String>>,
+    /// The machine's addresses.
+    pub addresses: RefCell<Vec<std::net::IpAddr>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
 }
@@ -89,6 +91,7 @@ impl FakeSystem {
             imd_works: Cell::new(true),
             invitations: RefCell::default(),
             answers: RefCell::default(),
+            addresses: RefCell::default(),
             failing: RefCell::default(),
         }
     }
@@ -201,6 +204,22 @@ impl System for FakeSystem {
     fn set_host_name(&self, name: &str) -> Result<()> {
         name.clone_into(&mut self.host_name.borrow_mut());
         Ok(())
+    }
+
+    fn mount(&self, device: &str, _: &Path, kind: &str, may_write: bool) -> Result<()> {
+        let how = if may_write { "rw" } else { "ro" };
+        let command = format!("mount {device} {kind} {how}");
+        self.commands.borrow_mut().push(command);
+        Ok(())
+    }
+
+    fn unmount(&self, _: &Path) -> Result<()> {
+        self.commands.borrow_mut().push("unmount".to_owned());
+        Ok(())
+    }
+
+    fn addresses(&self) -> Vec<std::net::IpAddr> {
+        self.addresses.borrow().clone()
     }
 
     fn is_name_taken(&self, name: &str) -> Result<bool> {

@@ -67,6 +67,22 @@ impl Browser {
             .await
     }
 
+    /// Sends a form with a file of the page that was opened last.
+    pub async fn send_file(&mut self, path: &str, fields: &[(&str, &str)], file: &str) -> Page {
+        let mut body = String::new();
+        let token = ("token", self.token.as_str());
+        for (name, value) in [&[token], fields].concat() {
+            body.push_str(&format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            ));
+        }
+        body.push_str(&format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.age\"\r\n\r\n{file}\r\n--b--\r\n"
+        ));
+        let kind = [("content-type", "multipart/form-data; boundary=b")];
+        self.ask("POST", path, Some(body), &kind).await
+    }
+
     pub async fn send_with(
         &mut self,
         path: &str,
@@ -105,7 +121,7 @@ impl Browser {
             .header("x-real-ip", &self.address)
             .header("accept-language", self.language)
             .header("cookie", cookies.join("; "));
-        if body.is_some() {
+        if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         for (name, value) in headers {

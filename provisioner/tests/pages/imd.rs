@@ -43,6 +43,8 @@ impl FakeImd {
             .route("/people/{name}", get(show))
             .route("/people/{name}/login", post(login))
             .route("/invitations", post(invite))
+            .route("/pulse", get(pulse))
+            .route("/statistics", get(statistics))
             .with_state(imd.clone());
         let listener = UnixListener::bind(socket).unwrap();
         tokio::spawn(axum::serve(listener, Router::new().nest("/api/v1", routes)).into_future());
@@ -95,4 +97,13 @@ async fn invite(State(imd): State<FakeImd>, Json(new): Json<Value>) -> Response 
         "groups": [], "expires_at": null, "uses_left": new["uses"], "usable": true, "note": null,
     }))
     .into_response()
+}
+
+async fn pulse() -> Response {
+    Json(json!({ "people_online": 3, "sessions": 4, "messages": 70, "uptime_seconds": 5 }))
+        .into_response()
+}
+
+async fn statistics() -> Response {
+    Json(json!({ "people": 12, "people_online": 3, "rooms": 2 })).into_response()
 }

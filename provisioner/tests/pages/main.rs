@@ -7,7 +7,9 @@
     reason = "tests"
 )]
 
+mod backups;
 mod browser;
+mod figures;
 mod forms;
 mod imd;
 mod setup;

@@ -1,6 +1,6 @@
 //! A box with its web process, agent and chat server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use provisioner::agent::serve::{Bench, Callers, bind, serve};
@@ -19,6 +19,15 @@ use super::imd::FakeImd;
 pub struct Told {
     pub commands: Arc<Mutex<Vec<String>>>,
     pub clock: Arc<Mutex<Option<i64>>>,
+    answers: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Told {
+    /// What commands that begin so print.
+    pub fn answer(&self, command: &str, output: &str) {
+        let answer = (command.to_owned(), output.to_owned());
+        self.answers.lock().unwrap().push(answer);
+    }
 }
 
 struct TestBench {
@@ -45,8 +54,12 @@ impl System for TestSystem {
         command: &[&str],
         _: Option<&str>,
     ) -> anyhow::Result<(i32, String)> {
-        self.0.commands.lock().unwrap().push(command.join(" "));
-        Ok((0, String::new()))
+        let command = command.join(" ");
+        let answers = self.0.answers.lock().unwrap();
+        let found = answers.iter().find(|(begin, _)| command.starts_with(begin));
+        let output = found.map(|(_, output)| output.clone()).unwrap_or_default();
+        self.0.commands.lock().unwrap().push(command);
+        Ok((0, output))
     }
 
     fn unit_property(&self, _: &str, property: &str) -> anyhow::Result<Option<String>> {
@@ -67,6 +80,18 @@ impl System for TestSystem {
 
     fn set_host_name(&self, _: &str) -> anyhow::Result<()> {
         Ok(())
+    }
+
+    fn mount(&self, _: &str, _: &Path, _: &str, _: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn unmount(&self, _: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn addresses(&self) -> Vec<std::net::IpAddr> {
+        Vec::new()
     }
 
     fn is_name_taken(&self, _: &str) -> anyhow::Result<bool> {
@@ -111,6 +136,8 @@ impl Site {
             agent: folder.path().join("agent.sock"),
             imd: folder.path().join("imd.sock"),
             state: folder.path().to_owned(),
+            backups: root.join("var/lib/perch-backup"),
+            root: root.clone(),
         };
         let listener = bind(&options.agent, None).unwrap();
         let callers = Callers::with_user("perch-web").unwrap();

@@ -1,6 +1,7 @@
 //! The one order in which a room speaks: what is queued first is delivered first, and nothing before its commit.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imd_proto::{Jid, Kind, Stanza};
@@ -74,6 +75,7 @@ pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) 
     let commit = if writes.is_empty() {
         None
     } else {
+        server.load.messages.fetch_add(1, Ordering::Relaxed);
         Some(server.store.append(writes).await)
     };
     enqueue(server, handle, commit.map(|c| (c, id)), deliveries)

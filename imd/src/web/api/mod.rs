@@ -81,6 +81,7 @@ fn parts() -> (Router<Arc<Server>>, utoipa::openapi::OpenApi) {
         .routes(routes!(server::sessions))
         .routes(routes!(server::close))
         .routes(routes!(server::statistics))
+        .routes(routes!(server::pulse))
         .routes(routes!(server::announce))
         .routes(routes!(server::retention))
         .routes(routes!(server::retain, server::retain_as_all))

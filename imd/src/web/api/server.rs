@@ -1,4 +1,4 @@
-//! `/sessions`, `/statistics`, `/announcements`, `/retention`, `/log`, `/backups`.
+//! `/sessions`, `/statistics`, `/pulse`, `/announcements`, `/retention`, `/log`, `/backups`.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::admin::backup::{Manifest, NewBackup};
 use crate::admin::log::LogLine;
 use crate::admin::retention::{NewRetention, RetentionRule, RetentionView};
 use crate::admin::sessions::SessionView;
-use crate::admin::statistics::Statistics;
+use crate::admin::statistics::{Pulse, Statistics};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -70,6 +70,13 @@ pub(super) async fn close(admin: Administrator, Path(jid): Path<String>) -> Answ
     responses((status = 200, body = Statistics), (status = "default", body = Problem)))]
 pub(super) async fn statistics(admin: Administrator) -> Answer<Statistics> {
     Ok(Json(admin.statistics().await?))
+}
+
+/// Figures that cost nothing, for every minute.
+#[utoipa::path(get, path = "/pulse", tag = "server",
+    responses((status = 200, body = Pulse), (status = "default", body = Problem)))]
+pub(super) async fn pulse(admin: Administrator) -> Json<Pulse> {
+    Json(admin.pulse())
 }
 
 /// Send a message from the server to everybody.

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod errors;
 pub mod front;
 pub mod language;
+pub mod restore;
 pub mod setup;
 pub mod sign_in;
 pub mod statics;
@@ -21,6 +22,7 @@ pub fn routes() -> Router<Arc<Web>> {
         .merge(admin::routes())
         .merge(front::routes())
         .merge(language::routes())
+        .merge(restore::routes())
         .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(statics::routes())

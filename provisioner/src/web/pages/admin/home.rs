@@ -1,19 +1,26 @@
-//! The first page: whether all is well.
+//! The first page: whether all is well, figures of this moment, and how they were.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::backups;
 use crate::agent::claim::Claim;
+use crate::agent::status::BoxStatus;
 use crate::web::Web;
-use crate::web::page::{Page, show as show_page};
+use crate::web::chart::{Chart, draw, thin};
+use crate::web::figures::Figures;
+use crate::web::history::{Sample, days_until_full};
+use crate::web::page::{self, Page, show as show_page, size};
 use crate::web::pages::errors;
-use crate::web::visitor::Admin;
+use crate::web::texts::Texts;
+use crate::web::verdict::{Facts, Level, verdict};
+use crate::web::visitor::{Admin, now};
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new().route("/admin", get(show))
@@ -27,42 +34,230 @@ struct Statistics {
     rooms: u64,
 }
 
+/// Which time the charts show.
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    time: String,
+}
+
+/// A figure.
+struct Tile {
+    title: String,
+    value: String,
+    note: String,
+}
+
+/// A line over time.
+struct Picture {
+    title: String,
+    /// What it shows, for who does not see it.
+    summary: String,
+    path: String,
+    most: String,
+    last: String,
+}
+
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
     page: Page,
-    is_well: bool,
+    level: &'static str,
     sentence: String,
-    statistics: Option<Statistics>,
     is_set_up: bool,
     network_on_trial: bool,
-    uptime: String,
-    version: String,
-    slot: String,
+    tiles: Vec<Tile>,
+    pictures: Vec<Picture>,
+    from: String,
+    to: String,
+    is_month: bool,
 }
 
-async fn show(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Response {
+const DAY: i64 = 86_400;
+
+async fn show(
+    State(web): State<Arc<Web>>,
+    Query(wanted): Query<Wanted>,
+    Admin { visitor, .. }: Admin,
+) -> Response {
     let status = match web.agent.status().await {
         Ok(status) => status,
         Err(refusal) => return errors::agent(&visitor, &refusal),
     };
     let statistics = web.imd.get::<Statistics>("/statistics").await.ok();
-    let t = visitor.t;
-    let sentence = if statistics.is_none() {
-        "home-no-chat"
-    } else {
-        "home-well"
+    let backups = backups::view(&web, &visitor).await.ok();
+    let (t, figures, now) = (visitor.t, web.look(), now());
+    let month = web.history.hours(now - 30 * DAY).unwrap_or_default();
+    let days_left = days_until_full(&month, figures.disk_free);
+    let facts = Facts {
+        chat: statistics.is_some(),
+        status: &status,
+        backups: backups.as_ref(),
+        figures: &figures,
+        days_left,
+        now,
     };
+    let (level, sentence) = verdict(&facts);
+    let is_month = wanted.time == "month";
+    let (from, samples) = if is_month {
+        (now - 30 * DAY, month)
+    } else {
+        let minutes = web.history.minutes(now - DAY);
+        (now - DAY, minutes.unwrap_or_default())
+    };
+    let mut tiles = people_tiles(t, statistics.as_ref(), &samples);
+    tiles.extend(machine_tiles(t, &figures, days_left));
+    tiles.extend(box_tiles(t, &status));
     let shown = Home {
         page: Page::of(&visitor),
-        is_well: statistics.is_some(),
+        level: match level {
+            Level::Well => "well",
+            Level::Soon => "soon",
+            Level::Unwell => "unwell",
+        },
         sentence: t.m(sentence),
-        statistics,
         is_set_up: !matches!(status.claim, Claim::Made { set_up: false, .. }),
         network_on_trial: status.network_on_trial,
-        uptime: t.count("hours", status.uptime / 3600),
-        version: status.version,
-        slot: status.slot.unwrap_or_else(|| "–".to_owned()),
+        tiles,
+        pictures: pictures(t, &samples, from, now),
+        from: page::moment(from),
+        to: page::moment(now),
+        is_month,
     };
     show_page(t.0, &shown)
+}
+
+fn tile(t: Texts, title: &str, value: impl Into<String>, note: impl Into<String>) -> Tile {
+    Tile {
+        title: t.m(title),
+        value: value.into(),
+        note: note.into(),
+    }
+}
+
+fn people_tiles(t: Texts, statistics: Option<&Statistics>, samples: &[Sample]) -> Vec<Tile> {
+    let Some(statistics) = statistics else {
+        return Vec::new();
+    };
+    let online = statistics.people_online.to_string();
+    let of = t.count("home-of-people", statistics.people);
+    let mut tiles = vec![tile(t, "home-online", online, of)];
+    if let Some(rate) = samples.last().and_then(|sample| sample.messages) {
+        tiles.push(tile(t, "home-messages", number(rate), ""));
+    }
+    tiles.push(tile(t, "home-rooms", statistics.rooms.to_string(), ""));
+    tiles
+}
+
+fn machine_tiles(t: Texts, figures: &Figures, days_left: Option<u64>) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    if figures.disk > 0 {
+        let left = match days_left {
+            Some(days) if days <= 365 => t.count("home-disk-days", days),
+            _ => t.with("home-disk-of", &[("size", &size(figures.disk))]),
+        };
+        tiles.push(tile(t, "home-disk", size(figures.disk_free), left));
+    }
+    if let Some(tenths) = figures.temperature {
+        let note = match figures.throttled {
+            Some(true) => t.m("home-throttled"),
+            Some(false) => t.m("home-not-throttled"),
+            None => String::new(),
+        };
+        let value = format!("{}.{} °C", tenths / 10, (tenths % 10).abs());
+        tiles.push(tile(t, "home-temperature", value, note));
+    }
+    if let Some(clock) = figures.clock {
+        let note = match figures.low_voltage {
+            Some(true) => t.m("home-voltage-low"),
+            Some(false) => t.m("home-voltage-good"),
+            None => String::new(),
+        };
+        tiles.push(tile(t, "home-clock", format!("{clock} MHz"), note));
+    }
+    if figures.memory > 0 {
+        let of = t.with("home-memory-of", &[("size", &size(figures.memory))]);
+        tiles.push(tile(t, "home-memory", size(figures.memory_free), of));
+    }
+    if let Some(tenths) = figures.worn {
+        let value = format!("{} %", u32::from(tenths) * 10);
+        tiles.push(tile(t, "home-wear", value, t.m("home-wear-how")));
+    }
+    tiles
+}
+
+fn box_tiles(t: Texts, status: &BoxStatus) -> Vec<Tile> {
+    let slot = status.slot.as_deref().unwrap_or("–");
+    let slot = t.with("home-slot", &[("slot", slot)]);
+    let uptime = t.count("hours", status.uptime / 3600);
+    vec![
+        tile(t, "home-uptime", uptime, ""),
+        tile(t, "home-version", status.version.clone(), slot),
+    ]
+}
+
+/// What a picture shows: its title, which value, and how one is written.
+type Line = (&'static str, fn(&Sample) -> Option<f64>, fn(f64) -> String);
+
+const LINES: [Line; 5] = [
+    ("home-online", |sample| sample.online, number),
+    ("home-messages", |sample| sample.messages, number),
+    (
+        "home-temperature",
+        |sample| sample.temperature,
+        |value| format!("{value:.1} °C"),
+    ),
+    (
+        "home-memory-used",
+        |sample| sample.memory,
+        |value| format!("{value:.0} %"),
+    ),
+    ("home-disk-used", |sample| sample.disk, bytes),
+];
+
+fn pictures(t: Texts, samples: &[Sample], from: i64, to: i64) -> Vec<Picture> {
+    let step = if to - from > DAY { 3600 } else { 300 };
+    let drawn = LINES.iter().filter_map(|(title, value, shown)| {
+        let points = samples.iter();
+        let points: Vec<(i64, f64)> = points.filter_map(|s| Some((s.at, value(s)?))).collect();
+        let chart = draw(&thin(&points, step), from, to, step * 3)?;
+        Some(picture(t, title, &chart, *shown))
+    });
+    drawn.collect()
+}
+
+fn picture(t: Texts, title: &str, chart: &Chart, shown: fn(f64) -> String) -> Picture {
+    let (least, most, last) = (shown(chart.least), shown(chart.most), shown(chart.last));
+    let title = t.m(title);
+    let values = [
+        ("title", title.as_str()),
+        ("least", &least),
+        ("most", &most),
+        ("last", &last),
+    ];
+    Picture {
+        summary: t.with("home-picture", &values),
+        path: chart.path.clone(),
+        title,
+        most,
+        last,
+    }
+}
+
+fn number(value: f64) -> String {
+    if value < 10.0 && value.fract() > 0.05 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+fn bytes(value: f64) -> String {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes of a disk"
+    )]
+    let bytes = value.max(0.0) as u64;
+    size(bytes)
 }

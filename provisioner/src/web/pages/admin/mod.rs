@@ -1,5 +1,6 @@
 //! The administrators' pages. Each is in the list of [`AREAS`], which is the navigation.
 
+pub mod backups;
 mod groups;
 mod home;
 mod import;
@@ -8,10 +9,12 @@ mod log;
 mod notice;
 mod people;
 mod person;
-mod power;
+pub mod power;
+mod reset;
 mod rooms;
 mod sessions;
 mod settings;
+mod support;
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use crate::web::page::Page;
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
+        .merge(backups::routes())
         .merge(groups::routes())
         .merge(home::routes())
         .merge(import::routes())
@@ -30,21 +34,25 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(people::routes())
         .merge(person::routes())
         .merge(power::routes())
+        .merge(reset::routes())
         .merge(rooms::routes())
         .merge(sessions::routes())
         .merge(settings::routes())
+        .merge(support::routes())
 }
 
 /// The navigation: path, title, and a picture (`static/icons.svg`).
-pub const AREAS: [(&str, &str, &str); 9] = [
+pub const AREAS: [(&str, &str, &str); 11] = [
     ("/admin", "nav-home", "home"),
     ("/admin/people", "nav-people", "people"),
     ("/admin/groups", "nav-groups", "groups"),
     ("/admin/invitations", "nav-invitations", "invitations"),
     ("/admin/rooms", "nav-rooms", "rooms"),
     ("/admin/settings", "nav-settings", "settings"),
+    ("/admin/backups", "nav-backups", "backups"),
     ("/admin/log", "nav-log", "log"),
     ("/admin/sessions", "nav-sessions", "sessions"),
+    ("/admin/support", "nav-support", "support"),
     ("/admin/power", "nav-power", "power"),
 ];
 

@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 8] = [
+const NOTICES: [(&str, &str); 9] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),
@@ -20,6 +20,7 @@ const NOTICES: [(&str, &str); 8] = [
     ("thawed", "done-thawed"),
     ("closed", "done-closed"),
     ("undone", "done-undone"),
+    ("key", "done-key"),
     ("confirmed", "done-confirmed"),
 ];
 

@@ -30,11 +30,15 @@ struct Power {
 /// While the box goes down.
 #[derive(Template)]
 #[template(path = "power_under_way.html")]
-struct UnderWay {
-    page: Page,
-    title: String,
-    text: String,
-    comes_back: bool,
+pub struct UnderWay {
+    /// What every page has.
+    pub page: Page,
+    /// What happens.
+    pub title: String,
+    /// What to do meanwhile.
+    pub text: String,
+    /// Whether the box answers again afterwards.
+    pub comes_back: bool,
 }
 
 async fn show(Admin { visitor, .. }: Admin) -> Response {

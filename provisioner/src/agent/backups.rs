@@ -1,0 +1,66 @@
+//! The commands about backups. What takes long is left to a process of its own (`backup::job`).
+
+use super::command::{Actor, Answer, BackupView, Command, Refusal, Reply, Why};
+use crate::backup::job::{self, Job, Outcomes};
+use crate::backup::key::{self, BoxKey, RecoveryKey};
+use crate::backup::{FOLDER, restore, shelf, stick};
+use crate::settings::apply::Machine;
+
+/// Keys are made and confirmed one after the other.
+const LOCK: &str = "/run/perch-agent/recovery-key.lock";
+
+pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
+    let files = machine.files;
+    match command {
+        Command::NewRecoveryKey => {
+            let _lock = files.lock(LOCK)?;
+            let words = key::begin(files)?.words()?;
+            let words = words.into_iter().map(str::to_owned).collect();
+            return Ok(Answer::RecoveryKey(words));
+        }
+        Command::ConfirmRecoveryKey { words } => {
+            let _lock = files.lock(LOCK)?;
+            let now = machine.system.now().unix_timestamp();
+            if !key::confirm(files, words, now)? {
+                return Err(Refusal::new(
+                    Why::Invalid,
+                    "other words than those of the key",
+                ));
+            }
+        }
+        Command::AcceptStick { serial } => {
+            if !stick::accept(files, serial)? {
+                return Err(Refusal::new(Why::Invalid, "no such stick is plugged in"));
+            }
+        }
+        Command::ForgetStick => stick::forget(files)?,
+        Command::MakeBackup => job::start(machine, &Job::Make)?,
+        Command::BackUpToStick => job::start(machine, &Job::Stick)?,
+        Command::RunDrill => job::start(machine, &Job::Drill)?,
+        Command::Restore { from, words } => {
+            let key = RecoveryKey::of_words(words);
+            key.map_err(|fault| Refusal::new(Why::Invalid, fault.to_string()))?;
+            let job = Job::Restore {
+                from: from.clone(),
+                words: words.clone(),
+                who: actor.shown(),
+            };
+            job::start(machine, &job)?;
+        }
+        _ => return Ok(Answer::Backups(Box::new(view(machine)?))),
+    }
+    Ok(Answer::Done)
+}
+
+fn view(machine: Machine<'_>) -> anyhow::Result<BackupView> {
+    let files = machine.files;
+    Ok(BackupView {
+        key_made: BoxKey::load(files)?.map(|key| key.made),
+        on_the_box: shelf::list(&files.path(FOLDER)),
+        accepted: stick::accepted(files)?,
+        sticks: stick::plugged_in(files),
+        under_way: job::under_way(files),
+        is_restoring: restore::is_ready(files),
+        outcomes: Outcomes::load(files),
+    })
+}

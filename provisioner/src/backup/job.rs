@@ -1,0 +1,321 @@
+//! Backups take minutes: each is made in a process of its own, and what came of it is written down.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::check::Counts;
+use super::key::{BoxKey, RecoveryKey};
+use super::make::{Copy, Made, make};
+use super::open::{Fault, FaultKind};
+use super::stick::{self, Mounted};
+use super::{FOLDER, STATE, UPLOADED, restore, shelf};
+use crate::files::{Access, Files};
+use crate::firstboot::state::BoxState;
+use crate::settings::apply::Machine;
+
+/// What the agent has asked for; in memory, as it may have a recovery key in it.
+const ASKED: &str = "/run/perch-agent/backup-job.json";
+/// Held by whoever works.
+const LOCK: &str = "/run/perch-agent/backup.lock";
+/// The unit that does what was asked for.
+pub const UNIT: &str = "perch-backup@work.service";
+/// The page looks every four seconds, and is to say that the box restarts before it does.
+const SEEN: std::time::Duration = std::time::Duration::from_secs(9);
+/// A backup is a little longer than what is in it.
+const OVERHEAD: u64 = 4 << 20;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// A backup for downloading.
+    Make,
+    /// A backup on the accepted stick.
+    Stick,
+    /// A backup is unpacked and counted.
+    Drill,
+    /// The box becomes what a backup says.
+    Restore {
+        /// Where the backup is.
+        from: Source,
+        /// The recovery key.
+        words: String,
+        /// Who wants it.
+        who: String,
+    },
+}
+
+/// Where a backup is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Somebody has sent it to the pages.
+    Uploaded,
+    /// In the box's own folder.
+    Box {
+        /// Its name.
+        name: String,
+    },
+    /// The newest on a stick with the label; the recovery key says whether it is the owner's.
+    Stick,
+}
+
+/// What came of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// When it ended, in seconds since 1970.
+    pub at: i64,
+    /// The backup.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// What was counted in it.
+    pub counts: Option<Counts>,
+    /// Why it did not work. Absent: it did.
+    pub error: Option<String>,
+    /// The same for programs, where a backup cannot be used.
+    pub fault: Option<FaultKind>,
+}
+
+/// What is known of the last jobs of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcomes(pub BTreeMap<String, Outcome>);
+
+impl Job {
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Make => "make",
+            Self::Stick => "stick",
+            Self::Drill => "drill",
+            Self::Restore { .. } => "restore",
+        }
+    }
+}
+
+impl Outcomes {
+    /// Reads them; none if there are none yet, or if they cannot be read.
+    pub fn load(files: &Files) -> Self {
+        let text = files.read(format!("{STATE}/outcomes.json"));
+        let text = text.ok().flatten();
+        text.and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default()
+    }
+
+    /// Writes one down.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn note(files: &Files, kind: &str, outcome: Outcome) -> Result<()> {
+        let mut all = Self::load(files);
+        all.0.insert(kind.to_owned(), outcome);
+        let text = serde_json::to_vec_pretty(&all).context("writing an outcome as JSON")?;
+        let place = format!("{STATE}/outcomes.json");
+        files.replace(place, &text, Access::Everyone).map(drop)
+    }
+}
+
+/// The kind of the job that is under way. `None`: none is.
+pub fn under_way(files: &Files) -> Option<String> {
+    if let Ok(Some(text)) = files.read(ASKED) {
+        let asked = serde_json::from_str::<Job>(&text);
+        return Some(asked.map_or("make", |job| job.kind()).to_owned());
+    }
+    let file = File::open(files.path(LOCK)).ok()?;
+    match file.try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let kind = files.read(LOCK).ok().flatten();
+            Some(kind.unwrap_or_default())
+        }
+        _ => None,
+    }
+}
+
+/// Lets a process of its own do it.
+///
+/// # Errors
+/// One is under way, or it cannot be started.
+pub fn start(machine: Machine<'_>, job: &Job) -> Result<()> {
+    if let Some(kind) = under_way(machine.files) {
+        bail!("something else is under way: {kind}");
+    }
+    let text = serde_json::to_vec(job).context("writing a job as JSON")?;
+    machine.files.replace(ASKED, &text, Access::Root)?;
+    let root = machine.files.path("/");
+    let started = machine.system.start(UNIT, &root, &["backup", "work"]);
+    if started.is_err() {
+        machine.files.remove(ASKED)?;
+    }
+    started
+}
+
+/// Does what was asked for; nothing if nothing was.
+///
+/// # Errors
+/// What came of it cannot be written down.
+pub fn work(machine: Machine<'_>) -> Result<bool> {
+    let Some(text) = machine.files.read(ASKED)? else {
+        return Ok(true);
+    };
+    let job: Job = serde_json::from_str(&text).context("reading a job")?;
+    run(machine, &job)
+}
+
+/// Does a job and writes down what came of it; returns whether it worked.
+///
+/// # Errors
+/// What came of it cannot be written down.
+pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
+    let files = machine.files;
+    let mut lock = files.lock(LOCK)?;
+    std::io::Write::write_all(&mut lock, job.kind().as_bytes()).context("writing the lock")?;
+    files.remove(ASKED)?;
+    let done = match job {
+        Job::Make => on_the_box(machine).map(|made| Some(of_made(made))),
+        Job::Stick => on_the_stick(machine).map(|made| made.map(of_made)),
+        Job::Drill => drill(machine),
+        Job::Restore { from, words, who } => restore_from(machine, from, words, who).map(Some),
+    };
+    let outcome = match done {
+        Ok(None) => return Ok(true),
+        Ok(Some(outcome)) => outcome,
+        Err(error) => Outcome {
+            error: Some(format!("{error:#}")),
+            fault: error.downcast_ref::<Fault>().map(Fault::kind),
+            ..Outcome::default()
+        },
+    };
+    let worked = outcome.error.is_none();
+    if let Some(error) = &outcome.error {
+        eprintln!("<3>{}: {error}", job.kind());
+    }
+    let at = machine.system.now().unix_timestamp();
+    Outcomes::note(files, job.kind(), Outcome { at, ..outcome })?;
+    if worked && matches!(job, Job::Restore { .. }) {
+        if files.is_running_system() {
+            std::thread::sleep(SEEN);
+        }
+        machine.system.restart()?;
+    }
+    Ok(worked)
+}
+
+fn of_made(made: Made) -> Outcome {
+    Outcome {
+        name: made.name,
+        bytes: made.bytes,
+        ..Outcome::default()
+    }
+}
+
+/// The box keeps one backup for downloading: it takes room from the chat.
+fn on_the_box(machine: Machine<'_>) -> Result<Made> {
+    let files = machine.files;
+    let folder = files.path(FOLDER);
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    for lying in shelf::list(&folder) {
+        files.remove(format!("{FOLDER}/{}", lying.name))?;
+    }
+    shelf::tidy(files, &folder, BoxState::load(files)?.host_name())?;
+    let copy = Copy::take(files)?;
+    shelf::make_room(files, &folder, "", copy.bytes() + OVERHEAD)?;
+    let made = make(machine, &copy, &folder)?;
+    hand_to_pages(files, &folder.join(&made.name))?;
+    Ok(made)
+}
+
+fn hand_to_pages(files: &Files, place: &std::path::Path) -> Result<()> {
+    if !files.is_running_system() {
+        return Ok(());
+    }
+    let group = nix::unistd::Group::from_name("perch-web").context("looking up a group")?;
+    let gid = group.map(|group| group.gid.as_raw());
+    std::os::unix::fs::chown(place, None, gid)
+        .with_context(|| format!("handing {} on", place.display()))
+}
+
+/// `None`: no stick was accepted, or there is no key yet.
+fn on_the_stick(machine: Machine<'_>) -> Result<Option<Made>> {
+    let files = machine.files;
+    if BoxKey::load(files)?.is_none() {
+        return Ok(None);
+    }
+    let stick = match stick::find(files)? {
+        Ok(stick) => stick,
+        Err(stick::Missing::NotAccepted) => return Ok(None),
+        Err(missing) => return Err(missing.into()),
+    };
+    let state = BoxState::load(files)?;
+    let mounted = Mounted::new(machine, &stick, true)?;
+    shelf::tidy(files, &mounted.folder, state.host_name())?;
+    let copy = Copy::take(files)?;
+    let needed = copy.bytes() + OVERHEAD;
+    shelf::make_room(files, &mounted.folder, state.host_name(), needed)?;
+    let made = make(machine, &copy, &mounted.folder)?;
+    shelf::tidy(files, &mounted.folder, state.host_name())?;
+    Ok(Some(made))
+}
+
+/// `None`: there is nothing to try. The newest backup on the stick, or else the one on the box.
+fn drill(machine: Machine<'_>) -> Result<Option<Outcome>> {
+    let files = machine.files;
+    let Some(key) = BoxKey::load(files)? else {
+        return Ok(None);
+    };
+    let mounted = match stick::find(files)? {
+        Ok(stick) => Some(Mounted::new(machine, &stick, false)?),
+        Err(_) => None,
+    };
+    let folders = mounted.iter().map(|mounted| mounted.folder.clone());
+    let folders: Vec<PathBuf> = folders.chain([files.path(FOLDER)]).collect();
+    let newest = folders.iter().find_map(|folder| {
+        let lying = shelf::list(folder).into_iter().next()?;
+        Some((folder.join(&lying.name), lying))
+    });
+    let Some((place, lying)) = newest else {
+        return Ok(None);
+    };
+    let (_, counts) = restore::try_out(files, &place, &key.identity()?, "drill")?;
+    restore::forget(files, "drill")?;
+    Ok(Some(Outcome {
+        name: lying.name,
+        bytes: lying.bytes,
+        counts: Some(counts),
+        ..Outcome::default()
+    }))
+}
+
+fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> Result<Outcome> {
+    let files = machine.files;
+    let key = RecoveryKey::of_words(words)?;
+    let identity = BoxKey::of(&key, 0)?.identity()?;
+    let (place, _mounted) = match from {
+        Source::Uploaded => (files.path(UPLOADED), None),
+        Source::Box { name } if shelf::is_name(name) => (files.path(FOLDER).join(name), None),
+        Source::Box { name } => bail!("{name} is no backup's name"),
+        Source::Stick => {
+            let sticks = stick::plugged_in(files);
+            let stick = sticks.first().context("no stick is plugged in")?;
+            let mounted = Mounted::new(machine, stick, false)?;
+            let newest = shelf::list(&mounted.folder).into_iter().next();
+            let newest = newest.context("there is no backup on the stick")?;
+            (mounted.folder.join(newest.name), Some(mounted))
+        }
+    };
+    let prepared = restore::prepare(machine, &place, &identity, who);
+    if *from == Source::Uploaded {
+        files.remove(UPLOADED)?;
+    }
+    let ready = prepared?;
+    Ok(Outcome {
+        counts: Some(ready.counts),
+        name: ready.manifest.domain,
+        ..Outcome::default()
+    })
+}

@@ -1,0 +1,32 @@
+//! Backups: one encrypted file with everything that makes the box, and the way back.
+//!
+//! - `key`: the recovery key, its words, and the key that the box keeps.
+//! - `contents`: what is in a backup; `make`: writes one while the server runs; `open`: reads one into a scratch folder;
+//!   `check`: whether what came out is whole.
+//! - `stick`: USB sticks, and which one the owner has accepted; `keep`: how many backups stay; `shelf`: where they lie.
+//! - `restore`: prepares a restore, and puts it in the box's place before anything has started.
+//! - `job`: what runs in a process of its own, and what came of it.
+//!
+//! Nothing here formats a disk, and nothing of the box changes before a backup was read, decrypted and checked whole.
+
+pub mod check;
+pub mod contents;
+pub mod job;
+pub mod keep;
+pub mod key;
+pub mod make;
+pub mod open;
+pub mod restore;
+pub mod shelf;
+pub mod stick;
+
+/// Where backups lie on the box. The pages may read it, so nothing is here that is not encrypted.
+pub const FOLDER: &str = "/var/lib/perch-backup";
+/// Where the pages put a backup that somebody sends.
+pub const UPLOADED: &str = "/var/lib/perch-backup/in/uploaded.age";
+/// What is known of backups, for root alone.
+pub const STATE: &str = "/var/lib/perch/backup";
+/// The scratch folder of restores and drills, on the same file system as what it replaces.
+pub const SCRATCH: &str = "/var/lib/perch/restore";
+/// What a backup's name ends in.
+pub const ENDING: &str = ".age";

@@ -1,0 +1,176 @@
+//! `provisioner backup`: the same functions as the page's, for a shell and for the units of the image.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use age::x25519::Identity;
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use provisioner::backup::job::{self, Job};
+use provisioner::backup::key::{BoxKey, RecoveryKey};
+use provisioner::backup::make::{Copy, make};
+use provisioner::backup::stick::{self, Mounted};
+use provisioner::backup::{FOLDER, open, restore, shelf};
+use provisioner::files::Files;
+use provisioner::reset;
+use provisioner::settings::apply::Machine;
+use provisioner::system::System;
+
+#[derive(Subcommand)]
+pub enum Action {
+    /// Make a backup now: into a folder, or for downloading from the page.
+    Now {
+        /// The folder. Absent: the box's own, which keeps one.
+        #[arg(long, conflicts_with = "stick")]
+        to: Option<PathBuf>,
+        /// On the accepted stick.
+        #[arg(long)]
+        stick: bool,
+    },
+    /// Print the backups on the box and on the accepted stick.
+    List,
+    /// Read all of a backup, and say what is in it. Exit code 1: it cannot be used.
+    Verify {
+        /// Its file.
+        backup: PathBuf,
+        /// Read the recovery key from the standard input. Without: the box's own.
+        #[arg(long)]
+        words_stdin: bool,
+    },
+    /// Check a backup, and restart the box into what is in it.
+    Restore {
+        /// Its file.
+        backup: PathBuf,
+        /// Read the recovery key from the standard input. Without: the box's own.
+        #[arg(long)]
+        words_stdin: bool,
+        /// Leave the restart to you.
+        #[arg(long)]
+        no_restart: bool,
+    },
+    /// Print the key that opens backups with the program age, made from the recovery key on the standard input.
+    Identity,
+    /// Unpack the newest backup, and count what is in it (run by a timer).
+    Drill,
+    /// Do what the page has asked for; without that, make the nightly backup (run by a unit).
+    #[command(hide = true)]
+    Work,
+    /// Make the nightly backup, if there is a key and an accepted stick (run by a timer).
+    #[command(hide = true)]
+    Night,
+}
+
+pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
+    let machine = Machine { files, system };
+    match action {
+        Action::Now { to: None, stick } => {
+            job::run(machine, if stick { &Job::Stick } else { &Job::Make })
+        }
+        Action::Now { to: Some(to), .. } => {
+            let made = make(machine, &Copy::take(files)?, &to)?;
+            println!("{}: {} bytes", to.join(made.name).display(), made.bytes);
+            Ok(true)
+        }
+        Action::List => list(machine),
+        Action::Verify {
+            backup,
+            words_stdin,
+        } => verify(files, &backup, &identity(files, words_stdin)?),
+        Action::Restore {
+            backup,
+            words_stdin,
+            no_restart,
+        } => {
+            let identity = identity(files, words_stdin)?;
+            let ready = restore::prepare(machine, &backup, &identity, "command line")?;
+            println!(
+                "{} is checked; the next start restores it",
+                ready.manifest.domain
+            );
+            if !no_restart {
+                system.restart()?;
+            }
+            Ok(true)
+        }
+        Action::Identity => {
+            println!("{}", RecoveryKey::of_words(&typed()?)?.identity()?);
+            Ok(true)
+        }
+        Action::Drill => job::run(machine, &Job::Drill),
+        Action::Work => job::work(machine),
+        Action::Night => job::run(machine, &Job::Stick),
+    }
+}
+
+/// Before anything of the box starts: a factory reset that was asked for, and a restore that was prepared. Whatever comes of
+/// it, the box starts.
+///
+/// # Errors
+/// Only in a test.
+pub fn early(files: &Files, system: &dyn System) -> Result<bool> {
+    match reset::finish(files) {
+        Ok(true) => println!("the box was reset"),
+        Ok(false) => {}
+        Err(error) => eprintln!("<3>factory reset: {error:#}"),
+    }
+    match restore::finish(Machine { files, system })? {
+        Some(Ok(ready)) => println!(
+            "restored {}: {} people, {} messages, {} files",
+            ready.manifest.domain, ready.counts.people, ready.counts.messages, ready.counts.uploads
+        ),
+        Some(Err(error)) => eprintln!("<3>restore: {error:#}; the box is as it was"),
+        None => {}
+    }
+    Ok(true)
+}
+
+fn typed() -> Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin().take(4096).read_to_string(&mut text);
+    read.context("reading the recovery key")?;
+    Ok(text)
+}
+
+fn identity(files: &Files, words_stdin: bool) -> Result<Identity> {
+    if words_stdin {
+        let key = RecoveryKey::of_words(&typed()?)?;
+        return BoxKey::of(&key, 0)?.identity();
+    }
+    match BoxKey::load(files)? {
+        Some(key) => key.identity(),
+        None => bail!("the box has no recovery key: give one with --words-stdin"),
+    }
+}
+
+fn list(machine: Machine<'_>) -> Result<bool> {
+    print(&machine.files.path(FOLDER));
+    match stick::find(machine.files)? {
+        Ok(stick) => print(&Mounted::new(machine, &stick, false)?.folder),
+        Err(missing) => println!("stick: {missing}"),
+    }
+    Ok(true)
+}
+
+fn print(folder: &Path) {
+    println!("{}:", folder.display());
+    for lying in shelf::list(folder) {
+        println!("  {}  {} bytes", lying.name, lying.bytes);
+    }
+}
+
+fn verify(files: &Files, backup: &Path, identity: &Identity) -> Result<bool> {
+    let opened = std::fs::File::open(backup);
+    let opened = opened.with_context(|| format!("reading {}", backup.display()))?;
+    let manifest = open::manifest(std::io::BufReader::new(opened), identity)?;
+    println!(
+        "{} ({}), version {}",
+        manifest.domain, manifest.host_name, manifest.version
+    );
+    let (_, counts) = restore::try_out(files, backup, identity, "verify")?;
+    restore::forget(files, "verify")?;
+    println!(
+        "whole: {} people, {} messages, {} files, {} bytes",
+        counts.people, counts.messages, counts.uploads, counts.bytes
+    );
+    Ok(true)
+}

@@ -1,0 +1,260 @@
+//! Becoming what a backup says: in the wizard, and on a page of the administrators.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use super::admin::backups::{again, under_way, view};
+use super::admin::power::UnderWay;
+use super::errors;
+use crate::agent::command::{BackupView, Command, Why};
+use crate::backup::job::{Outcome, Source};
+use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
+use crate::backup::open::FaultKind;
+use crate::web::files::receive;
+use crate::web::page::{Page, show as show_page, size};
+use crate::web::texts::Texts;
+use crate::web::visitor::{Admin, Owner, Visitor};
+use crate::web::{Web, page};
+
+pub(super) fn routes() -> Router<Arc<Web>> {
+    // A backup is as large as what is on the box.
+    let unlimited = DefaultBodyLimit::disable;
+    let admin = get(show_admin).post(sent_admin).layer(unlimited());
+    let setup = get(show_setup).post(sent_setup).layer(unlimited());
+    Router::new()
+        .route("/admin/backups/restore", admin)
+        .route("/setup/restore", setup)
+}
+
+/// A backup that lies where the box finds it.
+struct Choice {
+    value: String,
+    title: String,
+}
+
+#[derive(Template)]
+#[template(path = "restore.html")]
+struct Restore {
+    page: Page,
+    /// Where the form goes, and where one gets back to.
+    back: &'static str,
+    choices: Vec<Choice>,
+    fault: Option<String>,
+    is_new: bool,
+}
+
+#[derive(Template)]
+#[template(path = "restore_busy.html")]
+struct Busy {
+    page: Page,
+    text: String,
+}
+
+async fn show_admin(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Response {
+    show(&web, &visitor, false).await
+}
+
+async fn show_setup(State(web): State<Arc<Web>>, Owner { visitor, .. }: Owner) -> Response {
+    show(&web, &visitor, true).await
+}
+
+async fn sent_admin(
+    State(web): State<Arc<Web>>,
+    Admin { visitor, .. }: Admin,
+    form: Multipart,
+) -> Response {
+    sent(&web, &visitor, false, form).await
+}
+
+async fn sent_setup(
+    State(web): State<Arc<Web>>,
+    Owner { visitor, .. }: Owner,
+    form: Multipart,
+) -> Response {
+    sent(&web, &visitor, true, form).await
+}
+
+/// What is under way, or what came of the last attempt, with the form.
+async fn show(web: &Web, visitor: &Visitor, is_new: bool) -> Response {
+    let view = match view(web, visitor).await {
+        Ok(view) => view,
+        Err(refusal) => return errors::agent(visitor, &refusal),
+    };
+    let t = visitor.t;
+    if view.is_restoring {
+        let shown = UnderWay {
+            page: Page::of(visitor),
+            title: t.m("restore-restarting"),
+            text: t.m("restore-restarting-how"),
+            comes_back: true,
+        };
+        return show_page(t.0, &shown);
+    }
+    if let Some(kind) = &view.under_way {
+        let shown = Busy {
+            page: Page::of(visitor),
+            text: under_way(t, kind),
+        };
+        return again(show_page(t.0, &shown));
+    }
+    let last = view.outcomes.0.get("restore");
+    let fault = last.and_then(|last| failed(t, last));
+    form_page(visitor, &view, is_new, fault)
+}
+
+fn failed(t: Texts, last: &Outcome) -> Option<String> {
+    let detail = last.error.as_deref()?;
+    let key = match last.fault {
+        Some(FaultKind::Foreign) => "restore-foreign",
+        Some(FaultKind::WrongKey) => "restore-wrong-key",
+        Some(FaultKind::Damaged) => "restore-damaged",
+        Some(FaultKind::Newer) => "restore-newer",
+        Some(FaultKind::Box) | None => "restore-failed",
+    };
+    let time = page::moment(last.at);
+    Some(t.with(key, &[("detail", detail), ("time", &time)]))
+}
+
+fn form_page(
+    visitor: &Visitor,
+    view: &BackupView,
+    is_new: bool,
+    fault: Option<String>,
+) -> Response {
+    let t = visitor.t;
+    let mut choices: Vec<Choice> = view
+        .on_the_box
+        .iter()
+        .map(|lying| Choice {
+            title: format!("{} ({})", lying.name, size(lying.bytes)),
+            value: lying.name.clone(),
+        })
+        .collect();
+    if let Some(stick) = view.sticks.first() {
+        choices.push(Choice {
+            title: t.with("restore-from-stick", &[("model", &stick.model)]),
+            value: "stick".to_owned(),
+        });
+    }
+    let shown = Restore {
+        page: Page::of(visitor),
+        back: if is_new {
+            "/setup/restore"
+        } else {
+            "/admin/backups/restore"
+        },
+        choices,
+        fault,
+        is_new,
+    };
+    show_page(t.0, &shown)
+}
+
+async fn refuse(web: &Web, visitor: &Visitor, is_new: bool, fault: String) -> Response {
+    match view(web, visitor).await {
+        Ok(view) => form_page(visitor, &view, is_new, Some(fault)),
+        Err(refusal) => errors::agent(visitor, &refusal),
+    }
+}
+
+async fn sent(web: &Web, visitor: &Visitor, is_new: bool, form: Multipart) -> Response {
+    let t = visitor.t;
+    let (from, words) = match read(web, visitor, form).await {
+        Ok(read) => read,
+        Err(Unread::Foreign) => return errors::foreign_form(visitor),
+        Err(Unread::Text(fault)) => return refuse(web, visitor, is_new, fault).await,
+    };
+    let command = Command::Restore { from, words };
+    match web.agent.ask(visitor.actor(), command).await {
+        Ok(_) if is_new => Redirect::to("/setup/restore").into_response(),
+        Ok(_) => Redirect::to("/admin/backups/restore").into_response(),
+        Err(refusal) if refusal.why == Why::Failed => {
+            let fault = t.with("backup-refused", &[("detail", &refusal.text)]);
+            refuse(web, visitor, is_new, fault).await
+        }
+        Err(refusal) => errors::agent(visitor, &refusal),
+    }
+}
+
+/// Why a form cannot be used.
+enum Unread {
+    Foreign,
+    Text(String),
+}
+
+/// The fields in the order in which the form has them; the file, which is long, comes last and after all else is good.
+async fn read(
+    web: &Web,
+    visitor: &Visitor,
+    mut form: Multipart,
+) -> Result<(Source, String), Unread> {
+    let t = visitor.t;
+    let unreadable = || Unread::Text(t.m("error-unreadable"));
+    let (mut is_ours, mut words, mut chosen) = (false, String::new(), String::new());
+    while let Some(field) = form.next_field().await.map_err(|_| unreadable())? {
+        match field.name().unwrap_or_default() {
+            "token" => {
+                let token = field.text().await.map_err(|_| unreadable())?;
+                is_ours = visitor.holds(web, &token);
+            }
+            _ if !is_ours => return Err(Unread::Foreign),
+            "words" => words = field.text().await.map_err(|_| unreadable())?,
+            "from" => chosen = field.text().await.map_err(|_| unreadable())?,
+            "file" => {
+                RecoveryKey::of_words(&words).map_err(|fault| Unread::Text(explain(t, &fault)))?;
+                if !chosen.is_empty() {
+                    continue;
+                }
+                if field.file_name().is_none_or(str::is_empty) {
+                    return Err(Unread::Text(t.m("restore-no-file")));
+                }
+                let place = web.backups.join("in/uploaded.age");
+                let came = receive(field, &place).await;
+                came.map_err(|detail| {
+                    Unread::Text(t.with("restore-not-sent", &[("detail", &detail)]))
+                })?;
+                return Ok((Source::Uploaded, words));
+            }
+            _ => {}
+        }
+    }
+    if !is_ours {
+        return Err(Unread::Foreign);
+    }
+    RecoveryKey::of_words(&words).map_err(|fault| Unread::Text(explain(t, &fault)))?;
+    match chosen.as_str() {
+        "" => Err(Unread::Text(t.m("restore-no-file"))),
+        "stick" => Ok((Source::Stick, words)),
+        name => Ok((
+            Source::Box {
+                name: name.to_owned(),
+            },
+            words,
+        )),
+    }
+}
+
+fn explain(t: Texts, fault: &KeyFault) -> String {
+    match fault {
+        KeyFault::Count(found) => {
+            let (found, wanted) = (found.to_string(), WORDS.to_string());
+            t.with(
+                "restore-words-count",
+                &[("found", &found), ("wanted", &wanted)],
+            )
+        }
+        KeyFault::Unknown { number, word } => {
+            let number = number.to_string();
+            t.with(
+                "restore-words-unknown",
+                &[("number", &number), ("word", word)],
+            )
+        }
+        KeyFault::Checksum => t.m("restore-words-order"),
+    }
+}

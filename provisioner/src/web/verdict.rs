@@ -1,0 +1,227 @@
+//! The one sentence that says whether all is well, and what to do if not.
+
+use crate::agent::command::BackupView;
+use crate::agent::status::BoxStatus;
+use crate::web::figures::Figures;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// All is well.
+    Well,
+    /// Something is worth doing some time.
+    Soon,
+    /// Something is wrong.
+    Unwell,
+}
+
+/// What the sentence is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whether the chat server answers.
+    pub chat: bool,
+    /// What the agent knows.
+    pub status: &'a BoxStatus,
+    /// What it knows of backups. Absent: nothing.
+    pub backups: Option<&'a BackupView>,
+    /// How the machine is.
+    pub figures: &'a Figures,
+    /// In how many days the disk is full.
+    pub days_left: Option<u64>,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Hotter than this (in tenths of a degree), the processor slows down.
+const HOT: i64 = 800;
+/// A disk with less than this free has no room for what SQLite does.
+const FULL: u64 = 256 << 20;
+/// The days in which somebody should do something about the disk.
+const SOON_FULL: u64 = 21;
+/// Time servers are heard within so many seconds of a start, or not.
+const PATIENCE: u64 = 900;
+/// A backup older than this (in seconds) is as good as none.
+const OLD: i64 = 30 * 86_400;
+
+/// The worst thing first: a level and the key of its text.
+pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
+    let Facts {
+        figures, status, ..
+    } = facts;
+    let little_memory = figures.memory > 0 && figures.memory_free < figures.memory / 16;
+    let unwell = [
+        (!facts.chat, "home-no-chat"),
+        (figures.disk_errors > 0, "home-disk-errors"),
+        (
+            figures.disk > 0 && figures.disk_free < FULL,
+            "home-disk-full",
+        ),
+        (figures.low_voltage == Some(true), "home-low-voltage"),
+        (is_hot(figures), "home-hot"),
+        (little_memory, "home-memory-low"),
+    ];
+    if let Some((_, key)) = unwell.into_iter().find(|(is_so, _)| *is_so) {
+        return (Level::Unwell, key);
+    }
+    let alone = !status.clock_is_synchronised && status.uptime > PATIENCE;
+    let soon = [
+        (
+            facts.days_left.is_some_and(|days| days < SOON_FULL),
+            "home-disk-soon",
+        ),
+        (figures.worn.is_some_and(|tenths| tenths >= 9), "home-worn"),
+        (has_failed(facts, "drill"), "home-drill-failed"),
+        (has_failed(facts, "stick"), "home-backup-failed"),
+        (is_without_backup(facts), "home-no-backup"),
+        (alone, "home-no-time"),
+    ];
+    match soon.into_iter().find(|(is_so, _)| *is_so) {
+        Some((_, key)) => (Level::Soon, key),
+        None => (Level::Well, "home-well"),
+    }
+}
+
+fn is_hot(figures: &Figures) -> bool {
+    figures.temperature.is_some_and(|tenths| tenths > HOT)
+}
+
+fn has_failed(facts: &Facts<'_>, kind: &str) -> bool {
+    let outcome = facts.backups.and_then(|view| view.outcomes.0.get(kind));
+    outcome.is_some_and(|outcome| outcome.error.is_some())
+}
+
+fn is_without_backup(facts: &Facts<'_>) -> bool {
+    let Some(view) = facts.backups else {
+        return false;
+    };
+    let made = ["make", "stick"]
+        .iter()
+        .filter_map(|kind| view.outcomes.0.get(*kind));
+    let made = made.filter(|outcome| outcome.error.is_none());
+    let newest = made.map(|outcome| outcome.at).max();
+    view.key_made.is_none() || newest.is_none_or(|at| facts.now - at > OLD)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::agent::claim::Claim;
+    use crate::backup::job::{Outcome, Outcomes};
+
+    const NOW: i64 = 1_796_126_400;
+
+    fn status() -> BoxStatus {
+        BoxStatus {
+            version: "0.1.0".to_owned(),
+            claim: Claim::Open,
+            needs_code: false,
+            host_name: "perch".to_owned(),
+            second_name: "perch-1234".to_owned(),
+            domain: "perch.local".to_owned(),
+            language: None,
+            fingerprint: None,
+            clock: NOW,
+            clock_is_synchronised: true,
+            uptime: 5000,
+            network_on_trial: false,
+            slot: None,
+        }
+    }
+
+    fn backups(at: i64, error: Option<&str>) -> BackupView {
+        let outcome = Outcome {
+            at,
+            error: error.map(str::to_owned),
+            ..Outcome::default()
+        };
+        BackupView {
+            key_made: Some(1),
+            on_the_box: Vec::new(),
+            accepted: None,
+            sticks: Vec::new(),
+            under_way: None,
+            is_restoring: false,
+            outcomes: Outcomes([("stick".to_owned(), outcome)].into()),
+        }
+    }
+
+    fn good() -> Figures {
+        Figures {
+            temperature: Some(550),
+            memory: 4 << 30,
+            memory_free: 3 << 30,
+            disk: 32 << 30,
+            disk_free: 20 << 30,
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn the_worst_thing_is_said_first() {
+        let change = |of: fn(&mut Figures)| {
+            let mut figures = good();
+            of(&mut figures);
+            figures
+        };
+        let table = [
+            (true, good(), "home-well"),
+            (false, change(|f| f.disk_errors = 1), "home-no-chat"),
+            (
+                true,
+                change(|f| (f.disk_errors, f.disk_free) = (1, 0)),
+                "home-disk-errors",
+            ),
+            (true, change(|f| f.disk_free = 1), "home-disk-full"),
+            (
+                true,
+                change(|f| f.low_voltage = Some(true)),
+                "home-low-voltage",
+            ),
+            (true, change(|f| f.temperature = Some(850)), "home-hot"),
+            (true, change(|f| f.memory_free = 1), "home-memory-low"),
+            (true, change(|f| f.worn = Some(10)), "home-worn"),
+            // A machine that says nothing of itself, as an emulator.
+            (true, Figures::default(), "home-well"),
+        ];
+        let (status, view) = (status(), backups(NOW, None));
+        for (chat, figures, key) in table {
+            let facts = Facts {
+                chat,
+                status: &status,
+                backups: Some(&view),
+                figures: &figures,
+                days_left: None,
+                now: NOW,
+            };
+            assert_eq!(verdict(&facts).1, key, "{figures:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_wait_is_said_when_nothing_is_wrong() {
+        let (status, figures) = (status(), good());
+        let mut without = backups(NOW, None);
+        without.key_made = None;
+        for (view, days_left, key) in [
+            (backups(NOW, None), Some(100), "home-well"),
+            (backups(NOW, None), Some(5), "home-disk-soon"),
+            (backups(NOW, Some("gone")), None, "home-backup-failed"),
+            (backups(NOW - 40 * 86_400, None), None, "home-no-backup"),
+            (without, None, "home-no-backup"),
+        ] {
+            let facts = Facts {
+                chat: true,
+                status: &status,
+                backups: Some(&view),
+                figures: &figures,
+                days_left,
+                now: NOW,
+            };
+            let (level, found) = verdict(&facts);
+            assert_eq!(found, key);
+            assert_eq!(level == Level::Well, key == "home-well");
+        }
+    }
+}

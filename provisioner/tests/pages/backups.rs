@@ -1,0 +1,240 @@
+//! Backups, restores and the factory reset on the pages. What the jobs do is in `tests/backup.rs`.
+
+use provisioner::backup::job::{Job, Source};
+
+use super::site::Site;
+
+const WORDS: &str =
+    "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+fn words_of(page: &str) -> Vec<String> {
+    let list = page.split("<ol class=\"words panel\">").nth(1).unwrap();
+    let list = list.split("</ol>").next().unwrap();
+    let items = list.split("<li>").skip(1);
+    items
+        .map(|item| item.split('<').next().unwrap().to_owned())
+        .collect()
+}
+
+fn asked_for(site: &Site) -> Job {
+    serde_json::from_str(&site.file("/run/perch-agent/backup-job.json")).unwrap()
+}
+
+#[tokio::test]
+async fn a_recovery_key_is_shown_once_and_used_when_its_words_are_typed() {
+    let site = Site::claimed().await;
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("First of all: a recovery key"), "{}", page.text);
+    assert!(!page.has("Make a backup now"));
+    let page = anna.send("/admin/backups/key", &[]).await;
+    let words = words_of(&page.text);
+    assert_eq!(words.len(), 12, "{}", page.text);
+    assert!(page.has("<svg") && page.has("Word 7"));
+    let wrong = [("word", "wrong"), ("word", "wrong"), ("word", "wrong")];
+    let page = anna.send("/admin/backups/confirm", &wrong).await;
+    assert!(
+        page.has("not the words that are asked for"),
+        "{}",
+        page.text
+    );
+    assert_eq!(words_of(&page.text), words, "they wait");
+    assert!(site.file("/var/lib/perch/backup/key.json").is_empty());
+    let typed = [2, 7, 11].map(|number: usize| ("word", words[number - 1].as_str()));
+    let page = anna.send("/admin/backups/confirm", &typed).await;
+    assert_eq!(page.location, "/admin/backups?done=key");
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("Make a backup now"), "{}", page.text);
+    let log = site.file("/var/lib/perch/audit.jsonl");
+    for word in &words {
+        assert!(!page.has(&format!("{word}</li>")) && !log.contains(word.as_str()));
+    }
+    let page = anna.send("/admin/backups/key", &[]).await;
+    assert_ne!(
+        words_of(&page.text),
+        words,
+        "another key, never the same again"
+    );
+}
+
+#[tokio::test]
+async fn a_backup_is_made_in_a_unit_of_its_own_while_the_page_waits() {
+    let site = Site::claimed().await;
+    let mut anna = site.anna().await;
+    anna.open("/admin/backups").await;
+    let page = anna.send("/admin/backups/make", &[]).await;
+    assert_eq!(page.location, "/admin/backups");
+    let started = "systemctl --no-block start perch-backup@work.service".to_owned();
+    assert!(site.told.commands.lock().unwrap().contains(&started));
+    assert_eq!(asked_for(&site), Job::Make);
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("A backup is being made"), "{}", page.text);
+    assert_eq!(page.headers["refresh"], "4");
+    let page = anna.send("/admin/backups/drill", &[]).await;
+    assert!(
+        page.has("cannot be done now"),
+        "one at a time: {}",
+        page.text
+    );
+}
+
+#[tokio::test]
+async fn a_backup_is_downloaded_by_administrators_alone() {
+    let site = Site::claimed().await;
+    site.put(
+        "/var/lib/perch-backup/perch-perch-20261201-020000.age",
+        "sealed",
+    );
+    site.put("/var/lib/perch-backup/in/uploaded.age", "another's");
+    let path = "/admin/backups/file/perch-perch-20261201-020000.age";
+    let mut anna = site.anna().await;
+    let page = anna.open(path).await;
+    assert_eq!((page.status, page.text.as_str()), (200, "sealed"));
+    let disposition = page.headers["content-disposition"].to_str().unwrap();
+    assert!(
+        disposition.starts_with("attachment; filename="),
+        "{disposition}"
+    );
+    for path in [
+        "/admin/backups/file/in%2Fuploaded.age",
+        "/admin/backups/file/..%2F..%2Fetc%2Fx.age",
+    ] {
+        assert_eq!(anna.open(path).await.status, 404, "{path}");
+    }
+    let mut stranger = site.browser("192.168.1.50");
+    assert!(stranger.open(path).await.location.starts_with("/sign-in"));
+}
+
+#[tokio::test]
+async fn a_stick_is_used_when_it_was_accepted() {
+    let site = Site::claimed().await;
+    let key = r#"{"identity":"AGE-SECRET-KEY-1","recipient":"age1","made":1}"#;
+    site.put("/var/lib/perch/backup/key.json", key);
+    site.put("/sys/class/block/sda1/dev", "8:1");
+    let known = "E:ID_BUS=usb\nE:ID_MODEL=Rainbow\nE:ID_SERIAL_SHORT=A1\nE:ID_FS_LABEL=PERCH-BACKUP\nE:ID_FS_TYPE=vfat\n";
+    site.put("/run/udev/data/b8:1", known);
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("Plugged in: Rainbow (A1)"), "{}", page.text);
+    let page = anna
+        .send("/admin/backups/accept", &[("serial", "B2")])
+        .await;
+    assert!(page.has("no such stick"), "{}", page.text);
+    let page = anna
+        .send("/admin/backups/accept", &[("serial", "A1")])
+        .await;
+    assert_eq!(page.location, "/admin/backups?done=saved");
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("Back up to it now") && !page.has("Plugged in:"));
+    anna.send("/admin/backups/forget", &[]).await;
+    assert!(site.file("/var/lib/perch/backup/stick.json").is_empty());
+}
+
+#[tokio::test]
+async fn a_new_box_takes_a_backup_in_the_wizard() {
+    let site = Site::start().await;
+    site.put("/var/lib/perch-backup/in/.keep", "");
+    let mut anna = site.browser("192.168.1.23");
+    anna.open("/setup").await;
+    assert_eq!(
+        anna.open("/setup/restore").await.location,
+        "/setup",
+        "claim it first"
+    );
+    anna.open("/setup").await;
+    anna.send("/setup", &[("language", "en")]).await;
+    assert!(
+        anna.open("/setup/administrator")
+            .await
+            .has("/setup/restore")
+    );
+    anna.open("/setup/restore").await;
+    for (words, said) in [
+        ("abandon", "has 12 words; these are 1"),
+        (&*WORDS.replace("about", "abaut"), "Word 12, “abaut”"),
+        (&*WORDS.replace("about", "zoo"), "do not belong together"),
+    ] {
+        let fields = [("words", words)];
+        let page = anna.send_file("/setup/restore", &fields, "sealed").await;
+        assert!(page.has(said), "{}", page.text);
+        assert!(
+            site.file("/var/lib/perch-backup/in/uploaded.age")
+                .is_empty()
+        );
+    }
+    let fields = [("words", WORDS)];
+    let page = anna.send_file("/setup/restore", &fields, "sealed").await;
+    assert_eq!(page.location, "/setup/restore", "{}", page.text);
+    assert_eq!(site.file("/var/lib/perch-backup/in/uploaded.age"), "sealed");
+    let Job::Restore { from, words, .. } = asked_for(&site) else {
+        panic!("another job")
+    };
+    assert_eq!((from, words.as_str()), (Source::Uploaded, WORDS));
+    assert!(
+        anna.open("/setup/restore")
+            .await
+            .has("Nothing has changed yet")
+    );
+    // The job is over, and refuses the backup.
+    std::fs::remove_file(
+        site.folder
+            .path()
+            .join("root/run/perch-agent/backup-job.json"),
+    )
+    .unwrap();
+    let outcome = r#"{"restore":{"at":1796126400,"error":"no","fault":"wrong-key"}}"#;
+    site.put("/var/lib/perch/backup/outcomes.json", outcome);
+    assert!(
+        anna.open("/setup/restore")
+            .await
+            .has("belongs to another backup")
+    );
+    // Or takes it.
+    site.put("/var/lib/perch/restore/ready", "{}");
+    assert!(anna.open("/setup/restore").await.has("data-comes-back"));
+}
+
+#[tokio::test]
+async fn a_file_without_a_token_of_ours_is_not_even_read() {
+    let site = Site::claimed().await;
+    site.put("/var/lib/perch-backup/in/.keep", "");
+    let mut anna = site.anna().await;
+    let fields = [("token", "forged"), ("words", WORDS)];
+    // Before a page with a form was opened there is no token.
+    let mut other = site.browser("192.168.1.23");
+    other.cookies.clone_from(&anna.cookies);
+    let page = other
+        .send_file("/admin/backups/restore", &fields, "x")
+        .await;
+    assert_eq!(page.status, 403, "{}", page.text);
+    assert!(
+        site.file("/var/lib/perch-backup/in/uploaded.age")
+            .is_empty()
+    );
+    anna.open("/admin/backups/restore").await;
+    let page = anna
+        .send_file("/admin/backups/restore", &[("words", WORDS)], "x")
+        .await;
+    assert_eq!(page.status, 303, "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_factory_reset_wants_the_name_of_the_box() {
+    let site = Site::claimed().await;
+    let mut anna = site.anna().await;
+    assert!(anna.open("/admin/power").await.has("/admin/reset"));
+    anna.open("/admin/reset").await;
+    let page = anna.send("/admin/reset", &[("name", "yes")]).await;
+    assert!(page.has("Nothing was deleted"), "{}", page.text);
+    assert!(site.file("/var/lib/perch/reset").is_empty());
+    let page = anna
+        .send("/admin/reset", &[("name", "Perch"), ("keep", "yes")])
+        .await;
+    assert!(page.has("The box is reset"), "{}", page.text);
+    assert_eq!(site.file("/var/lib/perch/reset"), "keep-backups");
+    let commands = site.told.commands.lock().unwrap().clone();
+    assert!(
+        commands.iter().any(|command| command.ends_with("reboot")),
+        "{commands:?}"
+    );
+}
