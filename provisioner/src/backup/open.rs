@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::contents::{MANIFEST, Manifest, is_known};
 
+/// What every file of age begins with.
+const MAGIC: &[u8; 21] = b"age-encryption.org/v1";
 /// The list in front is short.
 const LONGEST_MANIFEST: u64 = 64 << 10;
 
@@ -99,8 +101,22 @@ pub fn unpack(backup: impl Read, identity: &Identity, into: &Path) -> Result<Man
     Ok(manifest)
 }
 
-fn decrypt<R: Read>(backup: R, identity: &Identity) -> Result<age::stream::StreamReader<R>, Fault> {
-    let opened = age::Decryptor::new(backup).map_err(|_| Fault::Foreign)?;
+type Whole<R> = io::Chain<io::Cursor<[u8; MAGIC.len()]>, R>;
+
+fn decrypt<R: Read>(
+    mut backup: R,
+    identity: &Identity,
+) -> Result<age::stream::StreamReader<Whole<R>>, Fault> {
+    let mut magic = [0; MAGIC.len()];
+    match backup.read_exact(&mut magic) {
+        Ok(()) if &magic == MAGIC => {}
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(Fault::of_reading(&error));
+        }
+        _ => return Err(Fault::Foreign),
+    }
+    let whole = io::Cursor::new(magic).chain(backup);
+    let opened = age::Decryptor::new(whole).map_err(|e| Fault::Damaged(e.to_string()))?;
     let identities = std::iter::once(identity as &dyn age::Identity);
     opened.decrypt(identities).map_err(|error| match error {
         age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed => Fault::WrongKey,
