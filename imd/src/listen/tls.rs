@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn the_cheapest_suite_goes_first_and_none_is_lost() {
         let suites = |aes| {
-            let mut suites: Vec<_> = ring::DEFAULT_CIPHER_SUITES
+            let mut suites: Vec<_> = aws_lc_rs::DEFAULT_CIPHER_SUITES
                 .iter()
                 .map(rustls::SupportedCipherSuite::suite)
                 .collect();
@@ -175,7 +175,7 @@ mod tests {
         for aes in [true, false] {
             let suites = suites(aes);
             assert_eq!(suites[2], CipherSuite::TLS13_AES_256_GCM_SHA384);
-            assert_eq!(suites.len(), ring::DEFAULT_CIPHER_SUITES.len());
+            assert_eq!(suites.len(), aws_lc_rs::DEFAULT_CIPHER_SUITES.len());
         }
     }
 }
