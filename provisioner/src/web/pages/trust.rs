@@ -58,7 +58,7 @@ impl Steps {
     pub fn policy(&self) -> HeaderValue {
         let origin = self.light.trim_end_matches("/trust/light.svg");
         let policy = format!(
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' {origin}; form-action 'self'; \
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' {origin}; connect-src 'self'; form-action 'self'; \
              base-uri 'none'; frame-ancestors 'none'"
         );
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
