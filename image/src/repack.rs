@@ -15,7 +15,6 @@ use crate::{
     rootfs::remove,
     run::run,
     slots::pack_root,
-    verity::{self, Sealed},
 };
 
 /// What is to be different.
@@ -32,8 +31,6 @@ pub struct Variant<'a> {
     pub root: Option<&'a Path>,
     /// Files put into the boot partition; absent: none.
     pub boot: Option<&'a Path>,
-    /// The kind of box that the new one is for; absent: the same.
-    pub compatible: Option<&'a str>,
     /// The chain whose release key signs.
     pub keys: &'a Keys,
 }
@@ -76,8 +73,7 @@ impl Variant<'_> {
         let packed = content.join("system.img");
         if self.inside || self.root.is_some() {
             let before = value(&manifest, "version")?;
-            let sealed = self.pack_anew(&packed, &before, work, &made.system)?;
-            fs::write(boot.join(verity::FILE), sealed.text())?;
+            self.pack_anew(&packed, &before, work, &made.system)?;
         } else {
             fs::rename(&packed, &made.system).context("the bundle has no system.img")?;
         }
@@ -93,7 +89,7 @@ impl Variant<'_> {
             .arg(&boot)
             .ok()?;
         Update {
-            compatible: self.compatible.unwrap_or(&compatible),
+            compatible: &compatible,
             version: self.version,
             commit: &commit,
             epoch: self.epoch,
@@ -105,7 +101,7 @@ impl Variant<'_> {
     }
 
     /// Another root from `packed`, in `to`.
-    fn pack_anew(&self, packed: &Path, before: &str, work: &Path, to: &Path) -> Result<Sealed> {
+    fn pack_anew(&self, packed: &Path, before: &str, work: &Path, to: &Path) -> Result<()> {
         let tree = work.join("root");
         remove(&tree)?;
         run("fsck.erofs")
@@ -115,9 +111,8 @@ impl Variant<'_> {
             .ok()?;
         self.change(&tree, before)?;
         let ids = Ids::new(self.version, self.epoch);
-        let sealed = pack_root(&tree, &ids, self.epoch, to)?;
-        remove(&tree)?;
-        Ok(sealed)
+        pack_root(&tree, &ids, self.epoch, to)?;
+        remove(&tree)
     }
 
     /// The version is in `os-release` and in RAUC's least version; both must be as a build would write them.

@@ -14,7 +14,6 @@ pub mod machine;
 pub mod preflight;
 pub mod run;
 pub mod slots;
-pub mod tls;
 pub mod window;
 
 /// Where all of it is kept, on the data partition.
