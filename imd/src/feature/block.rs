@@ -50,11 +50,13 @@ impl Feature for Block {
                 }
                 let reports = reports(request.payload)?;
                 let max = request.server.config.limits.blocked;
+                let before = store.blocked(user).await.map_err(|e| store_error(&e))?;
                 let new = store
                     .block(user, &jids, max)
                     .await
                     .map_err(|e| store_error(&e))?;
                 // Whoever is blocked now must not see the account any more (XEP-0191 §3.2), said before it takes effect.
+                request.server.blocked.hold(user, before);
                 presence::hide_from(request.server, user, |jid| {
                     new.iter().any(|entry| covers(entry, jid))
                 })

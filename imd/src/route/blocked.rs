@@ -37,6 +37,11 @@ impl BlockLists {
         list
     }
 
+    /// Go on with this list of an account, whatever is in the store, until it is forgotten.
+    pub fn hold(&self, user: &str, list: Vec<String>) {
+        self.lock().insert(user.to_owned(), Arc::new(list));
+    }
+
     /// Forget the list of an account, because it has changed.
     pub fn forget(&self, user: &str) {
         self.lock().remove(user);
