@@ -54,7 +54,7 @@ pub struct Pulse {
     pub people_online: usize,
     /// Sessions.
     pub sessions: usize,
-    /// Messages since the daemon started.
+    /// Messages that were given to the archive since the daemon started; none where nothing is archived.
     pub messages: u64,
     /// Since the daemon started.
     pub uptime_seconds: u64,

@@ -56,7 +56,7 @@ pub fn check(folder: &Path) -> Result<Counts, Fault> {
     let database = imd.join("imd.sqlite");
     same_length(&database, list.database_bytes, "the database")?;
     let size = SqliteStore::verify(&database).map_err(|error| match error {
-        StoreError::Newer { .. } => Fault::Newer("unknown".to_owned()),
+        StoreError::Newer { .. } => Fault::Newer("a later one".to_owned()),
         error => Fault::Damaged(error.to_string()),
     })?;
     for upload in &list.uploads {

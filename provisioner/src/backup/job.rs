@@ -214,18 +214,32 @@ fn of_made(made: Made) -> Outcome {
     }
 }
 
-/// The box keeps one backup for downloading: it takes room from the chat.
+/// The box keeps one backup for downloading: it takes room from the chat. The one before goes when the new one is there, or
+/// when there is no room for both.
 fn on_the_box(machine: Machine<'_>) -> Result<Made> {
     let files = machine.files;
     let folder = files.path(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    for lying in shelf::list(&folder) {
-        files.remove(format!("{FOLDER}/{}", lying.name))?;
-    }
+    let before = shelf::list(&folder);
+    let forget = |new: &str| {
+        let names = before.iter().map(|lying| &lying.name);
+        // Two of one second have one name.
+        names
+            .filter(|name| *name != new)
+            .try_for_each(|name| files.remove(format!("{FOLDER}/{name}")))
+    };
     shelf::tidy(files, &folder, BoxState::load(files)?.host_name())?;
     let copy = Copy::take(files)?;
-    shelf::make_room(files, &folder, "", copy.bytes() + OVERHEAD)?;
+    let needed = copy.bytes() + OVERHEAD;
+    let has_room = shelf::free(&folder)? >= needed;
+    if !has_room {
+        forget("")?;
+    }
+    shelf::make_room(files, &folder, "", needed)?;
     let made = make(machine, &copy, &folder)?;
+    if has_room {
+        forget(&made.name)?;
+    }
     hand_to_pages(files, &folder.join(&made.name))?;
     Ok(made)
 }

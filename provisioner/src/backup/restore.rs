@@ -91,10 +91,6 @@ pub fn try_out(
     let opened = open(files, backup, &folder).map_err(Fault::Box)?;
     let tried = unpack(opened, identity, &folder)
         .and_then(|manifest| check(&folder).map(|counts| (manifest, counts)));
-    let tried = tried.map_err(|fault| match fault {
-        Fault::Newer(version) if version == "unknown" => Fault::Newer("a later one".to_owned()),
-        fault => fault,
-    });
     if tried.is_err() {
         clear(&folder).map_err(Fault::Box)?;
     }

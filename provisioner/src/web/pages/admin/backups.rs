@@ -219,20 +219,17 @@ async fn words(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response 
 
 async fn confirm(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
     let visitor = by.visitor;
-    let words = fields.all("word").map(str::to_owned).collect();
-    let command = Command::ConfirmRecoveryKey { words };
+    let command = Command::ConfirmRecoveryKey {
+        words: fields.all("word").map(str::to_owned).collect(),
+    };
     match web.agent.ask(visitor.actor(), command).await {
         Ok(_) => Redirect::to("/admin/backups?done=key").into_response(),
         Err(refusal) if refusal.why == Why::Invalid => {
             let fault = visitor.t.m("backup-key-wrong");
-            words_again(&web, &visitor, fault).await
+            words(&web, &visitor, Some(fault)).await
         }
         Err(refusal) => errors::agent(&visitor, &refusal),
     }
-}
-
-async fn words_again(web: &Web, visitor: &Visitor, fault: String) -> Response {
-    words(web, visitor, Some(fault)).await
 }
 
 async fn make(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
