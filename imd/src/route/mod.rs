@@ -10,6 +10,7 @@ pub mod limited;
 mod message;
 mod preauth;
 pub mod presence;
+mod requests;
 pub mod subscription;
 mod written;
 

@@ -312,3 +312,7 @@ impl Transport for Tcp {
         std::mem::take(&mut self.taken)
     }
 }
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;

@@ -356,4 +356,4 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,10 +13,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::TlsSocket;
 
-type Version = &'static SupportedProtocolVersion;
+pub(in crate::stream) type Version = &'static SupportedProtocolVersion;
 
 /// A client and a server that have shaken hands, and what the client sent right behind it.
-async fn pair(version: Version, behind: &[u8]) -> (TlsStream<TcpStream>, TlsSocket, BytesMut) {
+pub(in crate::stream) async fn pair(
+    version: Version,
+    behind: &[u8],
+) -> (TlsStream<TcpStream>, TlsSocket, BytesMut) {
     let made = rcgen::generate_simple_self_signed(vec!["perch.test".to_owned()]).unwrap();
     let certificate = CertificateDer::from(made.cert);
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
