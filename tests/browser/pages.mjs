@@ -72,8 +72,12 @@ async function visitor(options = {}) {
   return page;
 }
 
-/** Looks at the page as it is: pictures at both widths, in both languages, and axe-core. */
+/** Looks at the page as it is: pictures at both widths, in both languages, and axe-core; with `brief`, at one picture of it. */
 async function look(page, name, once = false) {
+  if (settings.brief) {
+    await page.screenshot({ path: join(settings.screens, `${name}.png`), fullPage: true });
+    return;
+  }
   const other = (await page.locator("html").getAttribute("lang")) === "en" ? "zh" : "en";
   for (const language of once ? [undefined] : [undefined, other]) {
     if (language) await page.locator(`.foot button[lang=${language}]`).click();
