@@ -65,9 +65,15 @@ if fdt get value emulator /chosen perch,emulator; then
   setenv serial_console "console=ttyAMA0,115200"
 fi
 
+# What the slot's root is checked against: its count of blocks and root hash (dm-verity). Without it the initrd does not go on.
+setenv system_verity
+if load ${disk}:${boot_part} ${kernel_addr_r} verity.txt; then
+  env import -t ${kernel_addr_r} ${filesize} system_verity
+fi
+
 echo "Perch: starting slot ${slot} from ${disk}"
 part uuid ${disk}:${system_part} system_uuid
-setenv bootargs "root=PARTUUID=${system_uuid} rauc.slot=${slot} console=tty1 ${serial_console} @CMDLINE@"
+setenv bootargs "root=PARTUUID=${system_uuid} rauc.slot=${slot} perch.verity=${system_verity} console=tty1 ${serial_console} @CMDLINE@"
 
 # The compressed kernel, its unpacked form (up to 64 MiB) and the initrd, well apart on every board.
 setexpr kernel_comp_addr_r ${kernel_addr_r} + 0x4000000

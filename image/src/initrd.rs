@@ -19,8 +19,10 @@ use crate::{
 
 const INIT: &str = include_str!("../boot/init");
 
-/// Programs from the root file system: checking the disk's file systems, growing the data partition, finding partitions.
-const TOOLS: [&str; 4] = [
+/// Programs from the root file system: checking the disk's file systems, growing the data partition, finding partitions, having the
+/// root's blocks checked.
+const TOOLS: [&str; 5] = [
+    "usr/sbin/dmsetup",
     "usr/sbin/e2fsck",
     "usr/sbin/resize2fs",
     "usr/sbin/blkid",

@@ -1,6 +1,6 @@
 //! Builds Perch's disk image. The stages, in the order in which each takes what the one before it made
 //! ([`build`]): the archive's packages against the lock ([`archive`], [`lock`]) → installed base and our files
-//! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`]) → disk ([`disk`]) → `dist/`
+//! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`], [`verity`]) → disk ([`disk`]) → `dist/`
 //! ([`bundle`], [`rauc`] signed with [`keys`], [`sbom`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
 //!
 //! Invariant: the result depends on the commit and the lock only ([`ids`]).
@@ -26,3 +26,4 @@ pub mod run;
 pub mod sbom;
 pub mod sha256;
 pub mod slots;
+pub mod verity;

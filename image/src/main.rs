@@ -177,6 +177,7 @@ fn run() -> Result<()> {
             epoch: facts.epoch,
             root: root.as_deref(),
             boot: boot.as_deref(),
+            compatible: None,
             keys: &Keys::at(&facts.keys),
         }
         .make(&work, &to)

@@ -15,6 +15,7 @@ use crate::{
     rootfs::remove,
     run::run,
     slots::pack_root,
+    verity::{self, Sealed},
 };
 
 /// What is to be different.
@@ -31,6 +32,8 @@ pub struct Variant<'a> {
     pub root: Option<&'a Path>,
     /// Files put into the boot partition; absent: none.
     pub boot: Option<&'a Path>,
+    /// The kind of box that the new one is for; absent: the same.
+    pub compatible: Option<&'a str>,
     /// The chain whose release key signs.
     pub keys: &'a Keys,
 }
@@ -73,7 +76,8 @@ impl Variant<'_> {
         let packed = content.join("system.img");
         if self.inside || self.root.is_some() {
             let before = value(&manifest, "version")?;
-            self.pack_anew(&packed, &before, work, &made.system)?;
+            let sealed = self.pack_anew(&packed, &before, work, &made.system)?;
+            fs::write(boot.join(verity::FILE), sealed.text())?;
         } else {
             fs::rename(&packed, &made.system).context("the bundle has no system.img")?;
         }
@@ -89,7 +93,7 @@ impl Variant<'_> {
             .arg(&boot)
             .ok()?;
         Update {
-            compatible: &compatible,
+            compatible: self.compatible.unwrap_or(&compatible),
             version: self.version,
             commit: &commit,
             epoch: self.epoch,
@@ -101,7 +105,7 @@ impl Variant<'_> {
     }
 
     /// Another root from `packed`, in `to`.
-    fn pack_anew(&self, packed: &Path, before: &str, work: &Path, to: &Path) -> Result<()> {
+    fn pack_anew(&self, packed: &Path, before: &str, work: &Path, to: &Path) -> Result<Sealed> {
         let tree = work.join("root");
         remove(&tree)?;
         run("fsck.erofs")
@@ -111,8 +115,9 @@ impl Variant<'_> {
             .ok()?;
         self.change(&tree, before)?;
         let ids = Ids::new(self.version, self.epoch);
-        pack_root(&tree, &ids, self.epoch, to)?;
-        remove(&tree)
+        let sealed = pack_root(&tree, &ids, self.epoch, to)?;
+        remove(&tree)?;
+        Ok(sealed)
     }
 
     /// The version is in `os-release` and in RAUC's least version; both must be as a build would write them.

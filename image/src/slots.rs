@@ -15,6 +15,7 @@ use crate::{
     plan::{Place, Plan},
     rootfs::{lay, remove},
     run::run,
+    verity::{self, Sealed},
 };
 
 const BOOT_SCRIPT: &str = include_str!("../boot/boot.cmd");
@@ -72,10 +73,11 @@ impl Slots {
 /// A file is missing, or does not fit into its partition.
 pub fn make(inputs: &Inputs<'_>, work: &Path) -> Result<Slots> {
     let ids = Ids::new(&inputs.facts.version, inputs.facts.epoch);
+    let (system, sealed) = system(inputs, &ids, work)?;
     Ok(Slots {
         firmware: firmware(inputs, &ids, work)?,
-        boot: boot(inputs, &ids, work)?,
-        system: system(inputs, &ids, work)?,
+        boot: boot(inputs, &ids, &sealed, work)?,
+        system,
         data: data(inputs, &ids, work)?,
     })
 }
@@ -160,7 +162,7 @@ fn source(inputs: &Inputs<'_>, file: &Firmware) -> PathBuf {
     }
 }
 
-fn boot(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
+fn boot(inputs: &Inputs<'_>, ids: &Ids, sealed: &Sealed, work: &Path) -> Result<PathBuf> {
     let tree = work.join("boot");
     remove(&tree)?;
     fs::create_dir_all(&tree)?;
@@ -174,6 +176,7 @@ fn boot(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
     };
     let made = initrd::make(&parts, inputs.facts, work)?;
     fs::copy(&made, tree.join("initrd.img"))?;
+    fs::write(tree.join(verity::FILE), sealed.text())?;
     // U-Boot unpacks it; reading a card there costs more than that. gzip: Debian's U-Boot for `virt` knows no
     // better one. Stored without name and time (-n).
     run("sh")
@@ -224,7 +227,7 @@ fn fat(tree: &Path, image: &Path, bytes: u64, label: &str, serial: &str, epoch: 
         .ok()
 }
 
-fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
+fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<(PathBuf, Sealed)> {
     // The modules of the kernel beside it, so that a slot is one kernel and its modules.
     let version = inputs.kernel_version;
     let modules = format!("usr/lib/modules/{version}");
@@ -242,23 +245,23 @@ fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
         .arg(version)
         .ok()?;
     let image = work.join("system.img");
-    pack_root(inputs.root, ids, inputs.facts.epoch, &image)?;
+    let sealed = pack_root(inputs.root, ids, inputs.facts.epoch, &image)?;
     let (made, room) = (
         fs::metadata(&image)?.len(),
         size(inputs.configs, Content::SystemA)?,
     );
     if made > room {
         bail!(
-            "the root takes {} MiB, its partition has {} MiB; see size_mib in configs/disk.toml",
+            "the root and its hashes take {} MiB, their partition has {} MiB; see size_mib in configs/disk.toml",
             made >> 20,
             room >> 20
         );
     }
-    Ok(image)
+    Ok((image, sealed))
 }
 
-/// Packs a root's tree as erofs into `image`.
-pub(crate) fn pack_root(tree: &Path, ids: &Ids, epoch: u64, image: &Path) -> Result<()> {
+/// Packs a root's tree as erofs into `image`, with the hashes of its blocks behind it.
+pub(crate) fn pack_root(tree: &Path, ids: &Ids, epoch: u64, image: &Path) -> Result<Sealed> {
     remove(image)?;
     // SOURCE_DATE_EPOCH would take the place of -T and only cap the times, so that they would tell when the base was installed.
     // Without worker threads nothing depends on how many processors the builder has.
@@ -269,7 +272,8 @@ pub(crate) fn pack_root(tree: &Path, ids: &Ids, epoch: u64, image: &Path) -> Res
         .arg(format!("-U{}", ids.uuid("system")))
         .arg(image)
         .arg(tree)
-        .ok()
+        .ok()?;
+    verity::seal(image)
 }
 
 /// An empty ext4 that can grow to 2 TiB while mounted, with a journal sized for that, not for its start.

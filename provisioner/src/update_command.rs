@@ -84,7 +84,11 @@ fn install(
 ) -> Result<bool> {
     let release = match bundle {
         Some(place) => Release {
-            version: version_of(files, system, &place)?,
+            version: {
+                let authority = Source::read(files)?.authority;
+                slots::version_of(system, &place, authority.as_deref())
+                    .with_context(|| format!("{place} is refused"))?
+            },
             source: Some(place),
             bytes: None,
             downgrade,
@@ -100,16 +104,7 @@ fn install(
     work(files, system, release)
 }
 
-/// Enabled in an image that can watch a trial.
-const WATCH: &str = "/etc/systemd/system/multi-user.target.wants/perch-update-trial.service";
-
 fn work(files: &Files, system: &dyn System, release: Release) -> Result<bool> {
-    // Without it a new version would be trusted whatever it does, and nobody would say so.
-    if !files.path(WATCH).is_symlink() {
-        bail!(
-            "this image cannot watch a new version on trial: nothing was changed; write a newer image to the card"
-        );
-    }
     let mut updater = Updater::new(files, system)?;
     updater.install(release)?;
     match updater.state() {
@@ -120,26 +115,6 @@ fn work(files: &Files, system: &dyn System, release: Release) -> Result<bool> {
         other => println!("{}", other.name()),
     }
     Ok(true)
-}
-
-/// The version of a bundle, whose signature RAUC checks.
-fn version_of(files: &Files, system: &dyn System, place: &str) -> Result<String> {
-    let authority = Source::read(files)?.authority;
-    let trust = authority
-        .filter(|_| place.starts_with("https://"))
-        .map(|file| format!("--tls-ca={file}"));
-    let mut command = vec!["rauc", "info", "--output-format=json"];
-    command.extend(trust.as_deref());
-    command.push(place);
-    let said = system
-        .run(&command, None)
-        .with_context(|| format!("{place} is refused"))?;
-    let about: serde_json::Value =
-        serde_json::from_str(&said).context("RAUC's description of the bundle")?;
-    let version = about["version"]
-        .as_str()
-        .context("the bundle names no version")?;
-    Ok(version.to_owned())
 }
 
 fn night(files: &Files, system: &dyn System) -> Result<bool> {

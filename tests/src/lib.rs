@@ -17,6 +17,7 @@
 //! - [`fill`]: databases with millions of messages.
 //! - [`talkers`]: people who talk until the server is killed, and what must then be in the archives; [`slow_disk`]: a disk
 //!   whose syncs are slow, fail, or are forgotten, and whose power can be cut.
+//! - [`publisher`]: a static HTTPS server that counts what it sends; [`updates`]: releases made for a test, and a box that gets them.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
 //! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
@@ -37,12 +38,14 @@ pub mod host_imd;
 pub mod lab;
 pub mod node;
 pub mod peers;
+pub mod publisher;
 pub mod qemu;
 pub mod qmp;
 pub mod slow_disk;
 pub mod talkers;
 pub mod terminal;
 pub mod tuning;
+pub mod updates;
 pub mod vm;
 pub mod wait;
 pub mod xmpp;

@@ -25,6 +25,10 @@ pub enum Board {
     Raspi4b,
 }
 
+/// QEMU's arguments for a watchdog on `virt`. Only where a test is about it: a machine that stands still because others compute is one
+/// that hangs.
+pub const WATCHDOG: [&str; 2] = ["-device", "i6300esb"];
+
 /// Host ports on loopback that reach the guest's.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {

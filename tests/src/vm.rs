@@ -32,6 +32,8 @@ pub struct Vm {
     work: PathBuf,
     logs: PathBuf,
     evidence_wanted: bool,
+    /// QEMU's arguments besides the board's.
+    devices: &'static [&'static str],
 }
 
 /// An SSH key pair made for one test.
@@ -71,11 +73,26 @@ impl Vm {
     ///
     /// QEMU is missing, or the card lacks its boot files.
     pub fn start(lab: &Lab, board: Board, card: &Card, key: &SshKey) -> Result<Self> {
+        Self::start_with(lab, board, card, key, &[])
+    }
+
+    /// [`Vm::start`] with more devices, as arguments of QEMU's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::start`].
+    pub fn start_with(
+        lab: &Lab,
+        board: Board,
+        card: &Card,
+        key: &SshKey,
+        devices: &'static [&'static str],
+    ) -> Result<Self> {
         let ports = Ports::free()?;
         // A socket's path may have 107 bytes: a clone in a deep folder has none to spare.
         let socket_folder = tempfile::tempdir().context("make a folder for QEMU's monitor")?;
         let monitor = socket_folder.path().join("monitor");
-        let qemu = switch_on(board, card, ports, &lab.work, &lab.logs, &monitor)?;
+        let qemu = switch_on(board, card, ports, &lab.work, &lab.logs, &monitor, devices)?;
         Ok(Self {
             ports,
             board,
@@ -87,6 +104,7 @@ impl Vm {
             work: lab.work.clone(),
             logs: lab.logs.clone(),
             evidence_wanted: true,
+            devices,
         })
     }
 
@@ -238,9 +256,10 @@ impl Vm {
                     work,
                     logs,
                     monitor,
+                    devices,
                     ..
                 } = &*self;
-                self.qemu = switch_on(*board, card, *ports, work, logs, monitor)?;
+                self.qemu = switch_on(*board, card, *ports, work, logs, monitor, devices)?;
                 Ok(())
             }
         }
@@ -360,6 +379,7 @@ fn switch_on(
     work: &Path,
     logs: &Path,
     monitor: &Path,
+    devices: &[&str],
 ) -> Result<Child> {
     let complaints = fs::OpenOptions::new()
         .create(true)
@@ -368,6 +388,7 @@ fn switch_on(
         .context("make qemu.log")?;
     let serial = qemu::next_log(logs, 0);
     let machine = qemu::command(board, card, ports, work, logs, monitor)?
+        .args(devices)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(complaints)

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::FOLDER;
 use super::login::{Account, send_to_oneself};
 use super::machine::Slot;
+use super::tls;
 use crate::files::Files;
 use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
@@ -22,6 +23,8 @@ const START: Duration = Duration::from_secs(300);
 /// How long it then has to run without a restart.
 const STEADY: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long the first page may take.
+const START_OF_PAGE: Duration = Duration::from_secs(30);
 
 /// The account that logs in: made for the watch, removed after it.
 const NAME: &str = "perch-health-check";
@@ -55,6 +58,7 @@ pub fn watch(files: &Files, system: &dyn System, slot: Slot) -> Result<()> {
     writable(files)?;
     whole(system, slot)?;
     no_failed_units(system)?;
+    page(files)?;
     chat(files, system)
 }
 
@@ -182,6 +186,16 @@ fn chat(files: &Files, system: &dyn System) -> Result<()> {
     );
     imd(&["remove", NAME], None).ok();
     done.context("logging in and sending a message does not work")
+}
+
+/// The box's first page comes over TLS.
+fn page(files: &Files) -> Result<()> {
+    let domain = BoxState::load(files)?.domain();
+    let authority =
+        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
+    tls::first_page(address, domain.as_str(), &authority, START_OF_PAGE)
+        .context("the box's page does not come")
 }
 
 fn random() -> Result<String> {

@@ -2,13 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
+
+use super::tls;
 
 /// How long one whole conversation may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,24 +69,14 @@ struct Talk {
 
 impl Talk {
     fn begin(account: &Account<'_>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(account.authority) {
-            roots.add(certificate.context("the box's authority is not PEM")?)?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-        let name = ServerName::try_from(account.domain.to_owned())?;
-        let connection = ClientConnection::new(Arc::new(config), name)?;
-        let socket = TcpStream::connect_timeout(&account.address, PATIENCE)
-            .with_context(|| format!("the server does not listen on {}", account.address))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {
-            stream: StreamOwned::new(connection, socket),
+            stream: tls::connect(
+                account.address,
+                account.domain,
+                account.authority,
+                "xmpp-client",
+                PATIENCE,
+            )?,
             heard: Vec::new(),
             until: Instant::now() + PATIENCE,
         })

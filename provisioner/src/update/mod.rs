@@ -14,6 +14,7 @@ pub mod machine;
 pub mod preflight;
 pub mod run;
 pub mod slots;
+pub mod tls;
 pub mod window;
 
 /// Where all of it is kept, on the data partition.

@@ -87,6 +87,7 @@ impl<'a> Updater<'a> {
     /// # Errors
     /// No channel is set, it does not answer, or its list is not signed by the publisher.
     pub fn check(&mut self) -> Result<Option<Release>> {
+        self.end_what_was_interrupted()?;
         let source = Source::read(self.files)?;
         let list = channel::fetch(self.files, self.system, &source)?;
         let found = channel::newer(
@@ -106,7 +107,19 @@ impl<'a> Updater<'a> {
     /// # Errors
     /// An update is under way already, or the state cannot be written.
     pub fn install(&mut self, release: Release) -> Result<()> {
+        self.end_what_was_interrupted()?;
         self.take(Event::Install(release))
+    }
+
+    /// Whoever was at work before has ended, as the lock is ours: a closed connection, say. Nothing has been activated.
+    fn end_what_was_interrupted(&mut self) -> Result<()> {
+        match self.kept.update {
+            State::Preflight { .. } | State::Downloading { .. } | State::Installed { .. } => self
+                .take(Event::Refused(
+                    "the program that installed it was ended before it was done".to_owned(),
+                )),
+            _ => Ok(()),
+        }
     }
 
     /// The box has started: finishes what the last start left.

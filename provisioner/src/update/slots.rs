@@ -79,6 +79,29 @@ pub fn write(
     }
 }
 
+/// The version of a bundle, whose signature RAUC checks.
+///
+/// # Errors
+/// RAUC refused it: its last sentence.
+pub fn version_of(system: &dyn System, place: &str, authority: Option<&str>) -> Result<String> {
+    let trust = authority
+        .filter(|_| place.starts_with("https://"))
+        .map(|file| format!("--tls-ca={file}"));
+    let mut command = vec!["rauc", "info", "--output-format=json"];
+    command.extend(trust.as_deref());
+    command.push(place);
+    let (status, said) = system.run_as(None, &command, None)?;
+    if status != 0 {
+        bail!("{}", last_error(&said));
+    }
+    let about: serde_json::Value =
+        serde_json::from_str(&said).context("RAUC's description of the bundle")?;
+    let version = about["version"]
+        .as_str()
+        .context("the bundle names no version")?;
+    Ok(version.to_owned())
+}
+
 fn without_least_version(text: &str) -> String {
     text.lines()
         .filter(|line| !line.starts_with("min-bundle-version="))
@@ -132,6 +155,8 @@ fn reason(text: &str) -> Option<&'static str> {
             "the bundle is older than what runs; `--downgrade` installs it all the same",
         ),
         ("No space left", "the disk is full"),
+        // What stands at its end is none of RAUC's signatures.
+        ("Signature size", "the bundle is not complete"),
         ("unexpected end", "the bundle is not complete"),
         ("truncated", "the bundle is not complete"),
         ("Invalid bundle", "the bundle is not complete, or is none"),
@@ -235,6 +260,11 @@ mod tests {
         assert!(
             text.starts_with("the bundle was signed with a key that has expired ("),
             "{text}"
+        );
+        let said = "Signature size (8102940191) exceeds bundle size";
+        assert_eq!(
+            last_error(said),
+            format!("the bundle is not complete ({said})")
         );
         assert_eq!(last_error("LastError: something new"), "something new");
         assert_eq!(last_error(""), "RAUC gave no reason");

@@ -1,0 +1,165 @@
+//! Releases made for a test from the one in `dist/`, and a box that is updated with them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use image::config::Configs;
+use image::facts::Facts;
+use image::keys::Keys;
+use image::publish::Publication;
+use image::repack::Variant;
+use serde_json::Value;
+
+use crate::lab::{Lab, repository};
+use crate::publisher::Publisher;
+use crate::vm::Vm;
+use crate::wait::wait_until;
+
+/// A download, three starts of a slot that does not work, and the way back, on a machine that does other work meanwhile.
+const OUTCOME: Duration = Duration::from_secs(1800);
+
+/// What a release has that the one in `dist/` has not.
+#[derive(Default)]
+pub struct Change<'a> {
+    /// Files laid over the root: path, content; all can be executed.
+    pub root: &'a [(&'a str, &'a str)],
+    /// Files put into the boot partition.
+    pub boot: &'a [(&'a str, &'a str)],
+    /// The kind of box that it is for, where that is another.
+    pub compatible: Option<&'a str>,
+}
+
+/// The chain that the image in `dist/` trusts.
+#[must_use]
+pub fn keys() -> Keys {
+    let folder = std::env::var_os("PERCH_KEYS").map_or_else(|| "target/keys".into(), PathBuf::from);
+    Keys::at(&repository().join(folder))
+}
+
+/// The bundle of `dist/`.
+///
+/// # Errors
+///
+/// There is none.
+pub fn built_bundle() -> Result<PathBuf> {
+    let dist = repository().join("dist");
+    let entries = fs::read_dir(&dist).with_context(|| format!("read {}", dist.display()))?;
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "raucb"))
+        .context("dist/ has no bundle: run ci/build")
+}
+
+/// Makes a bundle of version `version` that differs from the one in `dist/` by `change`.
+///
+/// # Errors
+///
+/// A tool of the builder failed.
+pub fn release(lab: &Lab, version: &str, change: &Change<'_>, keys: &Keys) -> Result<PathBuf> {
+    let (root, boot) = (lab.work.join("root-files"), lab.work.join("boot-files"));
+    lay(&root, change.root)?;
+    lay(&boot, change.boot)?;
+    let to = lab.work.join(format!("{version}.raucb"));
+    let facts = Facts::read(&repository().join("target/image/facts.json"))?;
+    let only_boot = change.root.is_empty() && !change.boot.is_empty();
+    let work = lab.work.join("repack");
+    Variant {
+        bundle: &built_bundle()?,
+        version,
+        inside: !only_boot,
+        epoch: facts.epoch,
+        root: (!change.root.is_empty()).then_some(root.as_path()),
+        boot: (!change.boot.is_empty()).then_some(boot.as_path()),
+        compatible: change.compatible,
+        keys,
+    }
+    .make(&work, &to)?;
+    fs::remove_dir_all(&work).context("remove what the bundle was made from")?;
+    lab.note(&format!("made version {version}"));
+    Ok(to)
+}
+
+fn lay(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
+    }
+    for (path, content) in files {
+        let place = folder.join(path);
+        let parent = place.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+        fs::write(&place, content).with_context(|| format!("write {}", place.display()))?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("let {} be executed", place.display()))?;
+    }
+    Ok(())
+}
+
+/// Offers a bundle in the channel `stable`.
+///
+/// # Errors
+///
+/// The channel's list cannot be written or signed.
+pub fn publish(publisher: &Publisher, version: &str, bundle: &Path, keys: &Keys) -> Result<()> {
+    Publication {
+        configs: &Configs::load(&repository())?,
+        version,
+        released: 0,
+        bundle,
+        keys,
+        channel: "stable",
+        notes: "A test.",
+    }
+    .write(&publisher.folder)
+    .map(drop)
+}
+
+/// The name of a version's bundle at the publisher's.
+#[must_use]
+pub fn published_name(version: &str) -> String {
+    format!("perch-{version}-rpi-arm64.raucb")
+}
+
+/// Tells the box where its updates come from.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn subscribe(vm: &Vm, publisher: &Publisher) -> Result<()> {
+    let authority = fs::read(&publisher.authority).context("read the publisher's authority")?;
+    vm.run_with_input("cat >/etc/perch/updates-ca.crt", &authority)?;
+    let text = format!(
+        "url = \"{}\"\nauthority = \"/etc/perch/updates-ca.crt\"\n",
+        publisher.url()
+    );
+    vm.run_with_input("cat >/etc/perch/update.toml", text.as_bytes())?;
+    Ok(())
+}
+
+/// `provisioner update status --json`.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn status(vm: &Vm) -> Result<Value> {
+    serde_json::from_str(&vm.run("provisioner update status --json")?).context("read the status")
+}
+
+/// Waits until the update that was begun has come to its end, in whatever slot: what the status then says.
+///
+/// # Errors
+///
+/// It has not in half an hour.
+pub fn outcome(vm: &Vm) -> Result<Value> {
+    wait_until(OUTCOME, "the update to come to its end", || {
+        let status = status(vm)?;
+        let state = status["update"]["state"].as_str().unwrap_or_default();
+        match state {
+            "committed" | "failed" => Ok(Some(status)),
+            other => bail!("it is {other}: {status}"),
+        }
+    })
+}
