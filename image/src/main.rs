@@ -45,7 +45,11 @@ enum Command {
         dist: PathBuf,
     },
     /// Build the image in dist/ once more and compare every partition, byte for byte.
-    CheckReproducible,
+    CheckReproducible {
+        /// Only pack again what is installed: ci/reproduce does all of it.
+        #[arg(long)]
+        only_pack: bool,
+    },
     /// Make another bundle from one that is there (files, version, keys), for trying updates.
     Repack {
         /// The bundle to start from.
@@ -162,7 +166,9 @@ fn run() -> Result<()> {
             };
             build::build(&configs, facts, &options).map(drop)
         }
-        Command::CheckReproducible => reproduce::check(&configs, &kept, &top.join("dist")),
+        Command::CheckReproducible { only_pack } => {
+            reproduce::check(&configs, &kept, &top.join("dist"), only_pack)
+        }
         Command::Repack {
             bundle,
             to,

@@ -1,5 +1,5 @@
-//! Proves that the image does not depend on when it was built: installs everything again, packs it again, and
-//! compares each partition with the image in `dist/`, byte for byte.
+//! Proves that the image does not depend on when it was built: installs everything again (or leaves that out), packs it again,
+//! and compares each partition with the image in `dist/`, byte for byte. `ci/reproduce` does that with two whole builds.
 
 use std::{
     fs::{self, File},
@@ -19,11 +19,12 @@ use crate::{
     run::run,
 };
 
-/// Builds again in `work-again` and compares with the image in `dist`, which `work` was built into.
+/// Builds again in `work-again` and compares with the image in `dist`, which `work` was built into. With `only_pack` the installed
+/// packages are those of the first build.
 ///
 /// # Errors
 /// There is no image, the second build failed, or a partition differs; the error says which and where.
-pub fn check(configs: &Configs, work: &Path, dist: &Path) -> Result<()> {
+pub fn check(configs: &Configs, work: &Path, dist: &Path, only_pack: bool) -> Result<()> {
     let facts = Facts::read(&work.join("facts.json"))
         .context("there is no image to compare with; run ci/build first")?;
     let again = work.with_file_name("image-again");
@@ -33,9 +34,13 @@ pub fn check(configs: &Configs, work: &Path, dist: &Path) -> Result<()> {
     let options = Options {
         lock: facts.lock.clone(),
         locked: false,
-        fresh: true,
+        fresh: !only_pack,
         archive: work.join("archive"),
-        bases: again.clone(),
+        bases: if only_pack {
+            work.to_owned()
+        } else {
+            again.clone()
+        },
         work: again.clone(),
         dist: None,
     };

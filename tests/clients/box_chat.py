@@ -3,6 +3,7 @@
 from perch_client import Client, become_contacts, check, main, subscription
 
 TALK = [("anna", "Hello, Ben"), ("ben", "Hello, Anna"), ("anna", "Ça va? 你好"), ("ben", "All well & <fine>")]
+AGAIN = "Still there?"
 
 
 def two_people(settings):
@@ -13,13 +14,16 @@ def two_people(settings):
 
 
 async def read_back(anna, ben):
-    """Both archives hold the whole talk, in order."""
+    """Both archives hold the whole talk, in order, and what was said when they met again."""
     people = {"anna": anna, "ben": ben}
     for client, contact in ((anna, ben), (ben, anna)):
         found = await client.archive(with_jid=contact.boundjid.bare)
         said = [(sender, body) for _, sender, body in found]
         wanted = [(people[name].boundjid.bare, body) for name, body in TALK]
-        check(said == wanted, f"{client.boundjid}'s archive has {said}, not {wanted}")
+        since = said[len(wanted):]
+        check(
+            said[:len(wanted)] == wanted and all(body == AGAIN for _, body in since),
+            f"{client.boundjid}'s archive has {said}, not {wanted}")
 
 
 async def meet(settings):
@@ -49,8 +53,8 @@ async def again(settings):
         state = await subscription(client, contact.boundjid.bare)
         check(state == "both", f"after the reset {client.boundjid} has subscription {state!r}")
     await read_back(anna, ben)
-    anna.say(ben.boundjid.bare, "Still there?")
-    await ben.expect_message("Still there?")
+    anna.say(ben.boundjid.bare, AGAIN)
+    await ben.expect_message(AGAIN)
     await anna.log_out()
     await ben.log_out()
 

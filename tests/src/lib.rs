@@ -45,6 +45,7 @@ pub mod slow_disk;
 pub mod talkers;
 pub mod terminal;
 pub mod tuning;
+pub mod update_scene;
 pub mod updates;
 pub mod vm;
 pub mod wait;

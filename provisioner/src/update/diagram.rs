@@ -60,7 +60,7 @@ pub fn events() -> Vec<(String, Event)> {
         Event::Refused("no room".to_owned()),
         Event::Written,
         Event::Leave { from: Slot::A },
-        Event::Healthy,
+        Event::Healthy("2.0.0".to_owned()),
         Event::Unhealthy("it does not work".to_owned()),
     ]
     .into_iter()

@@ -134,8 +134,8 @@ pub enum Event {
         /// The kernel's boot ID.
         boot: String,
     },
-    /// The slot on trial does all that it has to.
-    Healthy,
+    /// The slot on trial does all that it has to; the version that it names itself.
+    Healthy(String),
     /// It does not.
     Unhealthy(String),
 }
@@ -239,7 +239,7 @@ impl Event {
             Self::Written => "written",
             Self::Leave { .. } => "leave",
             Self::Started { .. } => "started",
-            Self::Healthy => "healthy",
+            Self::Healthy(_) => "healthy",
             Self::Unhealthy(_) => "unhealthy",
         }
     }
@@ -293,7 +293,13 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal
             },
             vec![Effect::KeepDatabase, Effect::Activate, Effect::Restart],
         ),
-        (Trial { .. }, Event::Healthy) => commit(state),
+        (Trial { from, .. }, Event::Healthy(version)) => (
+            Committed {
+                version,
+                slot: from.other(),
+            },
+            vec![Effect::Trust, Effect::DropDatabase],
+        ),
         (Trial { .. }, Event::Unhealthy(reason)) => (
             with_verdict(state, reason),
             vec![Effect::Distrust, Effect::Restart],
@@ -312,19 +318,6 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal
         }
     };
     Ok(next)
-}
-
-fn commit(state: &State) -> (State, Vec<Effect>) {
-    let State::Trial { release, from, .. } = state else {
-        return (state.clone(), vec![]);
-    };
-    (
-        State::Committed {
-            version: release.version.clone(),
-            slot: from.other(),
-        },
-        vec![Effect::Trust, Effect::DropDatabase],
-    )
 }
 
 fn with_verdict(state: &State, reason: String) -> State {

@@ -49,7 +49,7 @@ fn an_update_that_works_goes_through_every_state_to_committed() {
         Event::Written,
         Event::Leave { from: Slot::A },
         started(Slot::B, Slot::B),
-        Event::Healthy,
+        Event::Healthy("2.0.0".to_owned()),
     ]);
     assert_eq!(
         names,

@@ -145,7 +145,7 @@ impl<'a> Updater<'a> {
     pub fn watch(&mut self) -> Result<()> {
         let slot = slots::booted(self.files)?;
         let event = match health::watch(self.files, self.system, slot) {
-            Ok(()) => Event::Healthy,
+            Ok(()) => Event::Healthy(channel::running(self.files)?),
             Err(error) => Event::Unhealthy(format!("{error:#}")),
         };
         self.take(event)

@@ -1,0 +1,81 @@
+//! Updates that go wrong on the emulated box: each ends in the old slot, with the chat working and the reason said.
+
+use anyhow::{Result, ensure};
+use perch_tests::update_scene::{BAD, Scene};
+use perch_tests::updates::Change;
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_server_that_ends_at_its_start_is_left() -> Result<()> {
+    let mut scene = Scene::begin("server_ends")?;
+    let server = "#!/bin/sh\necho 'this release cannot start'\nexit 1\n";
+    scene.assert_left(
+        BAD,
+        &Change {
+            root: &[("usr/bin/imd", server)],
+            ..Change::default()
+        },
+        "this release cannot start",
+    )?;
+    let journal = scene
+        .vm
+        .run("cat /var/lib/perch/update/failed-journal.txt")?;
+    ensure!(
+        journal.contains("this release cannot start"),
+        "the journal of the slot that failed is not kept: {journal}"
+    );
+    scene.end();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_server_that_lets_nobody_in_is_left() -> Result<()> {
+    let mut scene = Scene::begin("no_login")?;
+    let unit = "[Service]\nExecStart=\nExecStart=/bin/sh -c \"sed s/^domain.*/domain='\\\"elsewhere.example\\\"'/ \
+                /etc/perch/imd.toml >/run/imd/elsewhere.toml && exec /usr/bin/imd serve --config /run/imd/elsewhere.toml\"\n";
+    scene.assert_left(
+        BAD,
+        &Change {
+            root: &[("usr/lib/systemd/system/imd.service.d/elsewhere.conf", unit)],
+            ..Change::default()
+        },
+        "logging in and sending a message does not work",
+    )?;
+    scene.end();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_kernel_that_panics_is_left() -> Result<()> {
+    let mut scene = Scene::begin("panic")?;
+    // Without an initrd the kernel finds no root.
+    scene.assert_left(
+        BAD,
+        &Change {
+            boot: &[("initrd.img", "no initrd")],
+            ..Change::default()
+        },
+        "did not start",
+    )?;
+    scene.end();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn an_init_that_hangs_is_left() -> Result<()> {
+    let mut scene = Scene::begin("hangs")?;
+    let init = "#!/bin/sh\necho 'hanging on purpose' >/dev/kmsg\nwhile :; do sleep 60; done\n";
+    scene.assert_left(
+        BAD,
+        &Change {
+            root: &[("usr/lib/systemd/systemd", init)],
+            ..Change::default()
+        },
+        "did not start",
+    )?;
+    scene.end();
+    Ok(())
+}
