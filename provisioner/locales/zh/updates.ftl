@@ -1,0 +1,53 @@
+# 更新
+nav-updates = 更新
+update-lead = 新版本写在正在运行的版本旁边，期间大家照常聊天。然后盒子重启进入新版本并试运行。如有问题，盒子会自动退回。
+update-state = 新版本
+update-version = 版本 { $version }
+update-version-before = 之前的版本
+update-nothing = 没有已知的新版本。
+update-available = 有新版本 { $version }。
+update-checking = 正在询问发布者。
+update-begins = 马上开始。
+update-preflight = 安装版本 { $version } 之前，正在检查盒子。
+update-downloading = 正在下载版本 { $version }，并写在正在运行的版本旁边。大家可以照常聊天。
+update-percent = 已完成 { $percent } %
+update-rate = 每秒 { $size }
+update-left = { $n ->
+    [0] 即将完成
+   *[other] 大约还需 { $n } 分钟
+  }
+update-restarting = 盒子正在重启进入版本 { $version }。
+update-restarting-how = 需要一两分钟，应用会自动恢复连接。之后本页会自动继续；没有脚本时请用按钮。
+update-trial = 版本 { $version } 正在试运行。盒子会用几分钟检查一切是否正常，否则自动退回。大家可以聊天。
+update-leaving = 新版本未能正常工作。盒子正在重启回到之前的版本。
+update-kept = 版本 { $version } 工作正常，已保留。没有已知的更新版本。
+update-failed = 版本 { $version } 没有保留，盒子继续运行版本 { $running }。原因：{ $detail }
+update-interrupted = 版本 { $version } 的安装被中断。没有因此改变任何东西；请重试。
+update-waiting = 此页面会自动刷新。
+update-journal = 新版本的日志
+update-journal-what = 供帮助您的人查看的文本文件。其中可能有用户的名称和地址。
+update-install = 安装版本 { $version } 并重启
+update-install-why = 下载需要几分钟，期间大家照常聊天。然后盒子重启；大家会自动恢复连接，消息不会丢失。事先备份总没有错：
+update-publisher = 新版本的来源
+update-publisher-fault = 所填写的发布者信息无法使用：{ $detail }
+update-no-publisher = 没有设置发布者，因此盒子不会询问新版本。要设置，请通过 SSH 登录盒子，把下面这一行（换成发布者自己的地址）写入文件 /etc/perch/update.toml：
+update-by-file = 没有发布者时，可以从文件安装版本：provisioner update install FILE
+update-checked = 上次询问发布者：{ $time }。
+update-never-checked = 还没有询问过发布者。
+update-automatic = 盒子每天询问一次，并在夜间自动安装新版本。
+update-by-hand = 盒子每天询问一次，不会自动安装。
+update-check = 立即查看
+update-check-failed = { $time }：无法询问发布者，或其列表被拒绝。{ $detail }
+update-not-begun = { $time }：没有开始。{ $detail }
+update-box = 这个盒子上
+update-running = 分区 { $slot } 正在运行{ $version }。
+update-running-somewhere = 盒子正在运行{ $version }。
+update-other = 分区 { $slot } 中有{ $version }。
+update-other-first = 分区 { $slot } 中是存储卡最初写入的内容。
+update-other-written = 正在写入分区 { $slot }。
+update-back = 回到{ $version }
+update-back-why = 盒子会重启，大家会自动恢复连接。写过的内容都会保留。如果另一个版本不能正常工作，盒子会回到当前版本。
+update-damaged = 正在运行的系统有部分损坏：存储卡可能正在失效。请立即备份，然后安装更新，或换用另一张卡。
+update-refused = 现在无法执行：{ $detail }
+update-refused-busy = 现在无法执行：正在更新。请等到更新结束。
+update-refused-changed = 打开页面之后情况有了变化。请看现在显示的内容。
