@@ -11,7 +11,7 @@ mod common;
 use common::{FakeSystem, root};
 use provisioner::files::Files;
 use provisioner::settings::apply::Machine;
-use provisioner::update::job::{self, Job};
+use provisioner::update::job::{self, Job, UPLOADED};
 use provisioner::update::kept::Kept;
 use provisioner::update::machine::State;
 use tempfile::TempDir;
@@ -117,4 +117,32 @@ fn a_box_that_is_too_hot_says_so_and_stays() {
     assert_eq!(during, "preflight");
     assert!(reason.contains("90 °C"), "{reason}");
     assert!(!scene.system.ran("systemctl reboot"));
+}
+
+#[test]
+fn a_file_that_was_sent_is_installed_and_then_removed() {
+    let scene = Scene::new(&[(UPLOADED, "bundle")]);
+    let place = scene.files().path(UPLOADED).display().to_string();
+    let info = format!("rauc info --output-format=json {place}");
+    scene.system.answer(&info, r#"{"version":"3.0.0"}"#);
+    let kept = scene.work(Job::Upload);
+    let State::Trial { release, .. } = kept.update else {
+        panic!("{:?}", kept.update)
+    };
+    assert_eq!(release.version, "3.0.0");
+    assert!(scene.system.ran(&format!("rauc install {place}")));
+    assert!(!scene.files().path(UPLOADED).exists());
+}
+
+#[test]
+fn a_file_that_is_no_release_is_refused_and_removed() {
+    let scene = Scene::new(&[(UPLOADED, "a holiday picture")]);
+    let place = scene.files().path(UPLOADED).display().to_string();
+    let info = format!("rauc info --output-format=json {place}");
+    scene.system.failing.borrow_mut().insert(info);
+    let kept = scene.work(Job::Upload);
+    assert_eq!(kept.update, State::Idle);
+    let reason = kept.trouble.unwrap().reason;
+    assert!(reason.contains("the file is refused"), "{reason}");
+    assert!(!scene.files().path(UPLOADED).exists());
 }

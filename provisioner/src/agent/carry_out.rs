@@ -112,6 +112,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::Updates
         | Command::CheckForUpdate
         | Command::InstallUpdate { .. }
+        | Command::InstallUpload
         | Command::GoBack
         | Command::FailedJournal => updates::answer(machine, command),
         Command::Support => Ok(Answer::Support(Box::new(support::facts(machine)?))),

@@ -139,6 +139,8 @@ pub enum Command {
         /// Which, as it was read on the page.
         version: String,
     },
+    /// Install the bundle that was sent to the pages, and restart into it.
+    InstallUpload,
     /// Restart into what the other slot has.
     GoBack,
     /// The journal of the slot that failed.
@@ -318,6 +320,7 @@ impl Command {
             Self::Restore { .. } => "box.restore",
             Self::CheckForUpdate => "update.check",
             Self::InstallUpdate { .. } => "update.install",
+            Self::InstallUpload => "update.install-file",
             Self::GoBack => "update.go-back",
             Self::FailedJournal => "update.journal",
             Self::SupportFile => "box.support-file",

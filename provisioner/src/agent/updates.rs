@@ -71,6 +71,7 @@ pub(super) fn answer(machine: Machine<'_>, command: &Command) -> Reply {
         Command::InstallUpdate { version } => begin(machine, Job::Install, |view| {
             available(&view.update) == Some(version)
         })?,
+        Command::InstallUpload => begin(machine, Job::Upload, |_| true)?,
         Command::GoBack => begin(machine, Job::Rollback, |view| view.may_go_back)?,
         _ => return Ok(Answer::Updates(Box::new(view(machine)?))),
     }

@@ -8,9 +8,14 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::kept::LOCK;
+use super::machine::{Release, State};
 use super::run::Updater;
+use super::slots;
 use crate::files::{Access, Files};
 use crate::settings::apply::Machine;
+
+/// Where the pages put a bundle that somebody sends.
+pub const UPLOADED: &str = "/var/lib/perch-backup/in/uploaded.raucb";
 
 /// What the agent has asked for, until somebody takes it up.
 const ASKED: &str = "/run/perch-agent/update-asked.json";
@@ -27,6 +32,8 @@ pub enum Job {
     Check,
     /// Install the version that is known to be available.
     Install,
+    /// Install the bundle that somebody has sent to the pages.
+    Upload,
     /// Restart into what the other slot has.
     Rollback,
 }
@@ -45,6 +52,7 @@ impl Job {
         match self {
             Self::Check => "check",
             Self::Install => "install",
+            Self::Upload => "upload",
             Self::Rollback => "rollback",
         }
     }
@@ -109,10 +117,40 @@ pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
     let done = match job {
         Job::Check => updater.check().map(drop),
         Job::Install => updater.install_available(),
+        Job::Upload => install_upload(machine, &mut updater),
         Job::Rollback => updater.go_back(),
     };
     if let Err(error) = &done {
         eprintln!("<4>{}: {error:#}", job.name());
     }
-    updater.note(job, &done)
+    updater.note(job, &done)?;
+    // It is as large as a system; after a power cut it may still be wanted.
+    let place = upload(files);
+    let is_wanted = |release: &Release| {
+        release
+            .source
+            .as_deref()
+            .is_some_and(|source| source == place)
+    };
+    match updater.state() {
+        State::Available { release } if is_wanted(release) => Ok(()),
+        _ => files.remove(UPLOADED),
+    }
+}
+
+fn upload(files: &Files) -> String {
+    files.path(UPLOADED).display().to_string()
+}
+
+fn install_upload(machine: Machine<'_>, updater: &mut Updater<'_>) -> Result<()> {
+    let place = upload(machine.files);
+    let version = slots::version_of(machine.system, &place, None);
+    let version = version.context("the file is refused")?;
+    let about = std::fs::metadata(&place).with_context(|| format!("looking at {place}"))?;
+    updater.install(Release {
+        version,
+        source: Some(place),
+        bytes: Some(about.len()),
+        downgrade: false,
+    })
 }

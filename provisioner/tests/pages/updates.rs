@@ -333,3 +333,29 @@ async fn a_form_that_is_not_ours_starts_nothing() {
     assert_eq!(page.status, 403);
     assert!(!started(&site, "install"));
 }
+
+#[tokio::test]
+async fn a_version_is_sent_as_a_file_unless_an_update_is_under_way() {
+    const UPLOADED: &str = "/var/lib/perch-backup/in/uploaded.raucb";
+    let site = site().await;
+    site.put("/var/lib/perch-backup/in/.keep", "");
+    let mut anna = site.anna().await;
+    anna.open("/admin/updates").await;
+    let work = at_work(&site);
+    let page = anna.send_file("/admin/updates/file", &[], "bundle").await;
+    assert!(page.has("Wait until it is over"), "{}", page.text);
+    assert!(site.file(UPLOADED).is_empty());
+    drop(work);
+    let page = anna.send_file("/admin/updates/file", &[], "bundle").await;
+    assert_eq!(page.location, "/admin/updates", "{}", page.text);
+    assert_eq!(site.file(UPLOADED), "bundle");
+    assert!(started(&site, "upload"));
+    let log = site.file("/var/lib/perch/audit.jsonl");
+    assert!(log.contains("update.install-file"), "{log}");
+    // Without a token of ours it is not even read.
+    let mut other = site.browser("192.168.1.23");
+    other.cookies.clone_from(&anna.cookies);
+    let page = other.send_file("/admin/updates/file", &[], "x").await;
+    assert_eq!(page.status, 403, "{}", page.text);
+    assert_eq!(site.file(UPLOADED), "bundle");
+}

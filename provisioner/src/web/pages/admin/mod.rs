@@ -15,6 +15,7 @@ mod rooms;
 mod sessions;
 mod settings;
 mod support;
+mod update_file;
 mod updates;
 
 use std::sync::Arc;

@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/updates/install", post(install))
         .route("/admin/updates/back", post(go_back))
         .route("/admin/updates/journal", get(journal))
+        .merge(super::update_file::routes())
 }
 
 /// What to write where, so that the box knows a publisher.
@@ -85,10 +86,21 @@ async fn show(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Resp
     page(&web, &visitor, None).await
 }
 
-async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response {
-    let view = match web.agent.ask(visitor.actor(), Command::Updates).await {
-        Ok(Answer::Updates(view)) => *view,
-        Ok(other) => return errors::agent(visitor, &unexpected(&other)),
+/// All that is known of updates.
+///
+/// # Errors
+/// The agent does not say.
+pub(super) async fn view(web: &Web, visitor: &Visitor) -> Result<UpdateView, Refusal> {
+    match web.agent.ask(visitor.actor(), Command::Updates).await? {
+        Answer::Updates(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The page, with what is wrong with a form.
+pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response {
+    let view = match view(web, visitor).await {
+        Ok(view) => view,
         Err(refusal) => return errors::agent(visitor, &refusal),
     };
     let t = visitor.t;
@@ -177,7 +189,7 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
     let about = |key: &str, name: &str| t.with(key, &[("version", name)]);
     if view.is_under_way && is_at_rest(&view.update) {
         let key = match view.asked {
-            Some(Job::Install | Job::Rollback) => "update-begins",
+            Some(Job::Install | Job::Upload | Job::Rollback) => "update-begins",
             Some(Job::Check) | None => "update-checking",
         };
         return line("note", t.m(key));
@@ -197,7 +209,13 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
         }
         Update::Preflight { release } => line("note", about("update-preflight", &release.version)),
         Update::Downloading { release } => {
-            line("note", about("update-downloading", &release.version))
+            let is_far = release.source.as_deref().is_some_and(|s| s.contains("://"));
+            let key = if is_far {
+                "update-downloading"
+            } else {
+                "update-writing"
+            };
+            line("note", about(key, &release.version))
         }
         Update::Installed { release } => line("note", about("update-restarting", &release.version)),
         Update::Trial {
@@ -239,7 +257,7 @@ fn bar(t: Texts, progress: Progress) -> Bar {
 fn explain(t: Texts, trouble: &Trouble) -> String {
     let key = match trouble.job {
         Job::Check => "update-check-failed",
-        Job::Install | Job::Rollback => "update-not-begun",
+        Job::Install | Job::Upload | Job::Rollback => "update-not-begun",
     };
     let time = page::moment(trouble.at);
     t.with(key, &[("time", &time), ("detail", &trouble.reason)])
@@ -258,7 +276,8 @@ async fn go_back(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> R
     give(&web, &by.visitor, Command::GoBack).await
 }
 
-async fn give(web: &Web, visitor: &Visitor, command: Command) -> Response {
+/// Gives a command, and shows what comes of it.
+pub(super) async fn give(web: &Web, visitor: &Visitor, command: Command) -> Response {
     match web.agent.ask(visitor.actor(), command).await {
         Ok(_) => Redirect::to("/admin/updates").into_response(),
         Err(refusal) => page(web, visitor, Some(refused(visitor.t, &refusal))).await,
