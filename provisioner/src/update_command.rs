@@ -3,10 +3,14 @@
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use provisioner::files::Files;
+use provisioner::settings::apply::Machine;
 use provisioner::system::System;
 use provisioner::update::channel::{self, Source};
+use provisioner::update::job::{self, Job};
+use provisioner::update::kept::Kept;
 use provisioner::update::machine::{Release, Slot, State};
-use provisioner::update::run::{FAILED_JOURNAL, Kept, Updater};
+use provisioner::update::progress::Progress;
+use provisioner::update::run::{FAILED_JOURNAL, Updater};
 use provisioner::update::window::minute;
 use provisioner::update::{health, slots};
 
@@ -30,6 +34,12 @@ pub enum Action {
     },
     /// Restart into what the other slot has; the box comes back by itself if it does not work.
     Rollback,
+    /// Do what the page has asked for (run by a unit).
+    #[command(hide = true)]
+    Work {
+        /// What.
+        job: Job,
+    },
     /// The box has started (run by a unit).
     #[command(hide = true)]
     Started,
@@ -55,21 +65,8 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             Ok(true)
         }
         Action::Install { bundle, downgrade } => install(files, system, bundle, downgrade),
-        Action::Rollback => {
-            let booted = slots::booted(files)?;
-            let version = slots::version_in(system, booted.other())
-                .unwrap_or_else(|| "as it was before".to_owned());
-            work(
-                files,
-                system,
-                Release {
-                    version,
-                    source: None,
-                    bytes: None,
-                    downgrade: true,
-                },
-            )
-        }
+        Action::Rollback => work(files, system, |updater| updater.go_back()),
+        Action::Work { job } => job::work(Machine { files, system }, job).map(|()| true),
         Action::Started => Updater::new(files, system)?.started().map(|()| true),
         Action::Watch => Updater::new(files, system)?.watch().map(|()| true),
         Action::Night => night(files, system),
@@ -101,12 +98,16 @@ fn install(
             }
         },
     };
-    work(files, system, release)
+    work(files, system, |updater| updater.install(release))
 }
 
-fn work(files: &Files, system: &dyn System, release: Release) -> Result<bool> {
+fn work(
+    files: &Files,
+    system: &dyn System,
+    begin: impl FnOnce(&mut Updater<'_>) -> Result<()>,
+) -> Result<bool> {
     let mut updater = Updater::new(files, system)?;
-    updater.install(release)?;
+    begin(&mut updater)?;
     match updater.state() {
         State::Failed { reason, .. } => bail!("{reason}"),
         State::Trial { .. } => {
@@ -144,18 +145,17 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     let kept = Kept::load(files)?;
     let booted = slots::booted(files)?;
     let running = channel::running(files)?;
-    let other = slots::version_in(system, booted.other());
+    let other = kept.other_version(slots::version_in(system, booted.other()), &running);
     let damaged = health::is_damaged(system, booted).unwrap_or(false);
-    let progress = matches!(kept.update, State::Downloading { .. })
-        .then(|| slots::progress(system))
-        .flatten();
+    let progress = Progress::look(system, &kept);
     if json {
         let text = serde_json::json!({
             "running": { "version": running, "slot": booted, "damaged": damaged },
             "other": { "version": other, "slot": booted.other() },
             "update": kept.update,
-            "progress": progress,
+            "progress": progress.map(|progress| progress.percent),
             "checked": kept.checked,
+            "trouble": kept.trouble,
         });
         println!("{}", serde_json::to_string_pretty(&text)?);
         return Ok(true);
@@ -172,13 +172,13 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
         other.as_deref().unwrap_or("what the card was written with"),
         booted.other().name()
     );
-    for line in lines(&kept, booted, progress, system.now().unix_timestamp()) {
+    for line in lines(&kept, booted, progress) {
         println!("{line}");
     }
     Ok(true)
 }
 
-fn lines(kept: &Kept, booted: Slot, progress: Option<u32>, now: i64) -> Vec<String> {
+fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
     let state = &kept.update;
     let mut lines = vec![format!("update:   {}", state.name())];
     match state {
@@ -187,7 +187,7 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<u32>, now: i64) -> Vec<Stri
             lines[0] += &format!(
                 ": version {}{}",
                 release.version,
-                pace(kept, release, progress, now)
+                progress.map(pace).unwrap_or_default()
             );
         }
         State::Trial { release, from, .. } => {
@@ -218,25 +218,24 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<u32>, now: i64) -> Vec<Stri
         }
         State::Idle | State::Preflight { .. } | State::Installed { .. } => {}
     }
+    if let Some(trouble) = &kept.trouble {
+        lines.push(format!(
+            "{:<10}{}",
+            format!("{}:", trouble.job.name()),
+            trouble.reason
+        ));
+    }
     lines
 }
 
-/// ", 40 %, 1.2 MiB/s of the bundle, 3 min left"
-fn pace(kept: &Kept, release: &Release, progress: Option<u32>, now: i64) -> String {
-    let Some(percent) = progress else {
-        return String::new();
-    };
-    let seconds = kept.began.map_or(0, |began| now - began).max(1);
-    let mut text = format!(", {percent} %");
-    if percent > 0 {
-        if let Some(bytes) = release.bytes {
-            let rate = bytes / 100 * u64::from(percent) / seconds.unsigned_abs();
-            text += &format!(", {} KiB/s", rate >> 10);
-        }
-        text += &format!(
-            ", {} s left",
-            seconds * i64::from(100 - percent.min(100)) / i64::from(percent)
-        );
+/// ", 40 %, 1200 KiB/s, 180 s left"
+fn pace(progress: Progress) -> String {
+    let mut text = format!(", {} %", progress.percent);
+    if let Some(rate) = progress.rate {
+        text += &format!(", {} KiB/s", rate >> 10);
+    }
+    if let Some(left) = progress.left {
+        text += &format!(", {left} s left");
     }
     text
 }

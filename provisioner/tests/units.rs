@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 14] = [
+const UNITS: [(&str, u32); 15] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -33,6 +33,7 @@ const UNITS: [(&str, u32); 14] = [
     ("perch-update-night.service", 26),
     ("perch-update-started.service", 22),
     ("perch-update-trial.service", 30),
+    ("perch-update@.service", 26),
     ("perch-web.service", 5),
 ];
 

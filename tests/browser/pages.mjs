@@ -155,6 +155,7 @@ const areas = [
   ["37-reset", "/admin/reset"],
   ["38-support", "/admin/support"],
   ["39-home-month", "/admin?time=month"],
+  ["40-updates", "/admin/updates"],
 ];
 
 /** Fills the form that has a field, and sends it. */

@@ -1,13 +1,36 @@
 //! The commands about backups. What takes long is left to a process of its own (`backup::job`).
 
-use super::command::{Actor, Answer, BackupView, Command, Refusal, Reply, Why};
+use serde::{Deserialize, Serialize};
+
+use super::command::{Actor, Answer, Command, Refusal, Reply, Why};
 use crate::backup::job::{self, Job, Outcomes};
 use crate::backup::key::{self, BoxKey, RecoveryKey};
+use crate::backup::shelf::Lying;
+use crate::backup::stick::{Accepted, Stick};
 use crate::backup::{FOLDER, restore, shelf, stick};
 use crate::settings::apply::Machine;
 
 /// Keys are made and confirmed one after the other.
 const LOCK: &str = "/run/perch-agent/recovery-key.lock";
+
+/// What is known of backups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupView {
+    /// When the recovery key was confirmed, in seconds since 1970. Absent: there is none.
+    pub key_made: Option<i64>,
+    /// The backups on the box, newest first.
+    pub on_the_box: Vec<Lying>,
+    /// The stick that the owner has accepted.
+    pub accepted: Option<Accepted>,
+    /// The sticks with the label that are plugged in.
+    pub sticks: Vec<Stick>,
+    /// The kind of the job that is under way.
+    pub under_way: Option<String>,
+    /// Whether a restore waits for the next start.
+    pub is_restoring: bool,
+    /// What came of the last jobs.
+    pub outcomes: Outcomes,
+}
 
 pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
     let files = machine.files;

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::audit::{self, Entry};
 use super::command::{Actor, Answer, Changed, Command, Refusal, Reply, Request, SettingsView, Why};
-use super::{backups, claim, clock, status, support, unlock};
+use super::{backups, claim, clock, status, support, unlock, updates};
 use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::model::AccountName;
@@ -108,6 +108,13 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::BackUpToStick
         | Command::RunDrill
         | Command::Restore { .. } => backups::answer(machine, actor, command),
+        Command::UpdateState
+        | Command::Updates
+        | Command::CheckForUpdate
+        | Command::InstallUpdate { .. }
+        | Command::InstallUpload
+        | Command::GoBack
+        | Command::FailedJournal => updates::answer(machine, command),
         Command::Support => Ok(Answer::Support(Box::new(support::facts(machine)?))),
         Command::SupportFile => Ok(Answer::SupportFile(support::file(machine)?)),
         Command::FactoryReset { keep_backups } => {

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
+use super::backups::BackupView;
 use super::journal::Line;
 use super::status::BoxStatus;
-use crate::backup::job::{Outcomes, Source};
-use crate::backup::shelf::Lying;
-use crate::backup::stick::{Accepted, Stick};
+use super::updates::UpdateView;
+use crate::backup::job::Source;
 use crate::model::AccountName;
 use crate::settings::keys::Change;
+use crate::update::machine::State;
 
 /// Who is behind a command, as the web process knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,23 @@ pub enum Command {
         /// The recovery key.
         words: String,
     },
+    /// Where an update is, and no more.
+    UpdateState,
+    /// All that is known of updates.
+    Updates,
+    /// Ask the publisher for a newer version.
+    CheckForUpdate,
+    /// Install the version that is available, and restart into it.
+    InstallUpdate {
+        /// Which, as it was read on the page.
+        version: String,
+    },
+    /// Install the bundle that was sent to the pages, and restart into it.
+    InstallUpload,
+    /// Restart into what the other slot has.
+    GoBack,
+    /// The journal of the slot that failed.
+    FailedJournal,
     /// What went wrong since the start, and what the box knows of its connections.
     Support,
     /// The support file.
@@ -168,6 +186,12 @@ pub enum Answer {
     Backups(Box<BackupView>),
     /// To `NewRecoveryKey`.
     RecoveryKey(Vec<String>),
+    /// To `UpdateState`.
+    UpdateState(Box<State>),
+    /// To `Updates`.
+    Updates(Box<UpdateView>),
+    /// To `FailedJournal`.
+    FailedJournal(String),
 }
 
 /// What a change of settings does, or would do.
@@ -211,25 +235,6 @@ pub struct SupportFacts {
     pub addresses: Vec<String>,
 }
 
-/// What is known of backups.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupView {
-    /// When the recovery key was confirmed, in seconds since 1970. Absent: there is none.
-    pub key_made: Option<i64>,
-    /// The backups on the box, newest first.
-    pub on_the_box: Vec<Lying>,
-    /// The stick that the owner has accepted.
-    pub accepted: Option<Accepted>,
-    /// The sticks with the label that are plugged in.
-    pub sticks: Vec<Stick>,
-    /// The kind of the job that is under way.
-    pub under_way: Option<String>,
-    /// Whether a restore waits for the next start.
-    pub is_restoring: bool,
-    /// What came of the last jobs.
-    pub outcomes: Outcomes,
-}
-
 /// Why a command was not carried out, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -246,6 +251,8 @@ pub enum Why {
     Wait,
     /// The clock goes forward only.
     Backward,
+    /// An update is under way.
+    UnderWay,
     /// A value is not accepted; the text says which and why.
     Invalid,
     /// It was tried and did not work; the text says why.
@@ -289,6 +296,8 @@ impl Command {
             | Self::Authority
             | Self::Settings
             | Self::Backups
+            | Self::UpdateState
+            | Self::Updates
             | Self::Support
             | Self::Audit { .. }
             | Self::Record { .. } => return None,
@@ -309,6 +318,11 @@ impl Command {
             Self::BackUpToStick => "backup.stick",
             Self::RunDrill => "backup.drill",
             Self::Restore { .. } => "box.restore",
+            Self::CheckForUpdate => "update.check",
+            Self::InstallUpdate { .. } => "update.install",
+            Self::InstallUpload => "update.install-file",
+            Self::GoBack => "update.go-back",
+            Self::FailedJournal => "update.journal",
             Self::SupportFile => "box.support-file",
             Self::FactoryReset { .. } => "box.factory-reset",
             Self::Restart => "box.restart",
@@ -326,6 +340,7 @@ impl Command {
             }
             Self::UndoSettings { number } => number.to_string(),
             Self::AcceptStick { serial } => serial.clone(),
+            Self::InstallUpdate { version } => version.clone(),
             Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),
             _ => String::new(),
         }

@@ -2,7 +2,8 @@
 //!
 //! - `command`: the commands and their answers, as both sides know them.
 //! - `serve`: the socket; who may ask; one line of JSON in, one out.
-//! - `carry_out`: one function call for each command. `backups`, `claim`, `clock`, `status`, `unlock`: what is not in other modules.
+//! - `carry_out`: one function call for each command. `backups`, `claim`, `clock`, `status`, `unlock`, `updates`: what is not in other
+//!   modules.
 //! - `audit`: the log of every command that changes something, and of what the web process tells it to write down.
 //! - `journal`, `support`: what went wrong, for people, without who they are.
 //! - `client`: the web process's side.
@@ -21,6 +22,7 @@ pub mod serve;
 pub mod status;
 pub mod support;
 pub mod unlock;
+pub mod updates;
 
 /// Where the agent listens.
 pub const SOCKET: &str = "/run/perch-agent/agent.sock";

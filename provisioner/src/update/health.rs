@@ -249,6 +249,15 @@ pub fn is_damaged(system: &dyn System, slot: Slot) -> Result<bool> {
     Ok(said.split_whitespace().last() == Some("C"))
 }
 
+/// The same from the kernel's log of this start, for those who may not ask the kernel itself (the agent).
+#[must_use]
+pub fn has_logged_damage(system: &dyn System) -> bool {
+    let command = ["journalctl", "-k", "-b", "-o", "cat", "--no-pager"];
+    let said = system.run(&command, None).unwrap_or_default();
+    said.lines()
+        .any(|line| line.contains("device-mapper: verity") && line.ends_with("is corrupted"))
+}
+
 fn no_failed_units(system: &dyn System) -> Result<()> {
     let failed = system.run(
         &[

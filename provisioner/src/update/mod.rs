@@ -1,6 +1,6 @@
-//! Updates of the whole system. `machine` decides (pure), `run` keeps its states and carries its effects out; `slots` speaks to
+//! Updates of the whole system. `machine` decides (pure), `run` keeps its states (`kept`) and carries its effects out; `slots` speaks to
 //! RAUC and the boot loader, `channel` and `fetch` to the publisher's server; `preflight`, `database` and `health` are what
-//! happens before, between and after the restart.
+//! happens before, between and after the restart. `job` lets a unit do what the page asks for; `progress` is how far it is.
 //!
 //! Invariant: until the trial is over, the slot that ran before and its database are there, whole.
 
@@ -9,9 +9,12 @@ pub mod database;
 pub mod diagram;
 pub mod fetch;
 pub mod health;
+pub mod job;
+pub mod kept;
 pub mod login;
 pub mod machine;
 pub mod preflight;
+pub mod progress;
 pub mod run;
 pub mod slots;
 pub mod tls;

@@ -1,11 +1,13 @@
 //! Keeps the machine's state and carries its effects out. Each state is on disk before its first effect.
 
 use std::fs::File;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, bail};
 
 use super::channel::{self, Source};
+use super::job::Job;
+use super::kept::{Kept, LOCK, Trouble};
 use super::machine::{Effect, Event, Release, State, step};
 use super::{FOLDER, database, health, preflight, slots};
 use crate::files::{Access, Files};
@@ -17,46 +19,14 @@ pub const ON_TRIAL: &str = "/run/perch/update-trial";
 pub const FAILED_JOURNAL: &str = "/var/lib/perch/update/failed-journal.txt";
 /// Lines of it that are kept.
 const JOURNAL_LINES: &str = "5000";
-const STATE: &str = "/var/lib/perch/update/state.json";
-
-/// What is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Where the update is.
-    pub update: State,
-    /// When the channel was last asked, seconds since 1970.
-    #[serde(default)]
-    pub checked: Option<i64>,
-    /// When the download began, seconds since 1970.
-    #[serde(default)]
-    pub began: Option<i64>,
-}
-
-impl Kept {
-    /// Reads it; absent: nothing ever happened.
-    ///
-    /// # Errors
-    /// It cannot be read, or is not understood.
-    pub fn load(files: &Files) -> Result<Self> {
-        match files.read(STATE)? {
-            Some(text) => {
-                serde_json::from_str(&text).with_context(|| format!("{STATE} is not understood"))
-            }
-            None => Ok(Self::default()),
-        }
-    }
-
-    fn save(&self, files: &Files) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).context("writing the update's state as JSON")?;
-        files.replace(STATE, &text, Access::Root).map(drop)
-    }
-}
 
 /// The box, the only one at work on its update.
 pub struct Updater<'a> {
     files: &'a Files,
     system: &'a dyn System,
     kept: Kept,
+    /// How long to wait before the server is stopped for the restart.
+    wait: Option<Duration>,
     _lock: File,
 }
 
@@ -67,11 +37,12 @@ impl<'a> Updater<'a> {
     /// The folder cannot be written, or the state is not understood.
     pub fn new(files: &'a Files, system: &'a dyn System) -> Result<Self> {
         std::fs::create_dir_all(files.path(FOLDER)).with_context(|| format!("making {FOLDER}"))?;
-        let lock = files.lock(format!("{FOLDER}/lock"))?;
+        let lock = files.lock(LOCK)?;
         Ok(Self {
             files,
             system,
             kept: Kept::load(files)?,
+            wait: None,
             _lock: lock,
         })
     }
@@ -82,11 +53,37 @@ impl<'a> Updater<'a> {
         &self.kept.update
     }
 
-    /// Asks the channel for a newer version.
+    /// Waits before the server is stopped for the restart, so that who looks at the page sees what comes.
+    pub fn wait_before_leaving(&mut self, time: Duration) {
+        self.wait = Some(time);
+    }
+
+    /// Asks the channel for a newer version. Why it could not be asked is kept, too.
     ///
     /// # Errors
     /// No channel is set, it does not answer, or its list is not signed by the publisher.
     pub fn check(&mut self) -> Result<Option<Release>> {
+        let asked = self.ask_channel();
+        self.note(Job::Check, &asked)?;
+        asked
+    }
+
+    /// Keeps why something was not begun, or that it was.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn note<T>(&mut self, job: Job, done: &Result<T>) -> Result<()> {
+        let at = self.system.now().unix_timestamp();
+        let trouble = done.as_ref().err().map(|error| Trouble {
+            job,
+            at,
+            reason: format!("{error:#}"),
+        });
+        self.kept.trouble = trouble;
+        self.kept.save(self.files)
+    }
+
+    fn ask_channel(&mut self) -> Result<Option<Release>> {
         self.end_what_was_interrupted()?;
         let source = Source::read(self.files)?;
         let list = channel::fetch(self.files, self.system, &source)?;
@@ -108,7 +105,36 @@ impl<'a> Updater<'a> {
     /// An update is under way already, or the state cannot be written.
     pub fn install(&mut self, release: Release) -> Result<()> {
         self.end_what_was_interrupted()?;
+        self.kept.trouble = None;
         self.take(Event::Install(release))
+    }
+
+    /// Installs the version that is known to be available, and restarts into it.
+    ///
+    /// # Errors
+    /// None is, or the state cannot be written.
+    pub fn install_available(&mut self) -> Result<()> {
+        match self.kept.update.clone() {
+            State::Available { release } => self.install(release),
+            _ => bail!("no newer version is known any more"),
+        }
+    }
+
+    /// Restarts into what the other slot has.
+    ///
+    /// # Errors
+    /// An update is under way already, or the state cannot be written.
+    pub fn go_back(&mut self) -> Result<()> {
+        let other = slots::booted(self.files)?.other();
+        let known = slots::version_in(self.system, other);
+        let running = channel::running(self.files).unwrap_or_default();
+        let version = self.kept.other_version(known, &running);
+        self.install(Release {
+            version: version.unwrap_or_else(|| "as it was before".to_owned()),
+            source: None,
+            bytes: None,
+            downgrade: true,
+        })
     }
 
     /// Whoever was at work before has ended, as the lock is ours: a closed connection, say. Nothing has been activated.
@@ -182,11 +208,15 @@ impl<'a> Updater<'a> {
             Effect::Preflight => return self.preflight().map(Some),
             Effect::Write => return self.write().map(Some),
             Effect::BeginTrial => {
+                self.kept.left = channel::running(files).ok();
                 return Ok(Some(Event::Leave {
                     from: slots::booted(files)?,
                 }));
             }
             Effect::KeepDatabase => {
+                if let Some(time) = self.wait {
+                    std::thread::sleep(time);
+                }
                 system.run(&["systemctl", "stop", "imd.service"], None)?;
                 database::keep(files, system)?;
             }

@@ -208,22 +208,45 @@ fn which(slot: Slot, booted: Slot) -> &'static str {
     if slot == booted { "booted" } else { "other" }
 }
 
+/// What RAUC knows of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which.
+    pub slot: Slot,
+    /// What was installed there. `None`: what the card was written with, or what RAUC could not write whole.
+    pub version: Option<String>,
+    /// The boot loader does not take it: it is being written, or was tried and left.
+    pub is_bad: bool,
+}
+
+/// What RAUC knows of both slots; nothing while it is at work.
+#[must_use]
+pub fn known(system: &dyn System) -> Vec<Known> {
+    let command = ["rauc", "status", "--detailed", "--output-format=json"];
+    known_from(&system.run(&command, None).unwrap_or_default())
+}
+
+fn known_from(said: &str) -> Vec<Known> {
+    let status: serde_json::Value = serde_json::from_str(said).unwrap_or_default();
+    let entries = status["slots"].as_array().into_iter().flatten();
+    let found = entries.filter_map(|entry| {
+        let about = entry.as_object()?.values().next()?;
+        Some(Known {
+            slot: slot(about["bootname"].as_str()?)?,
+            version: about["slot_status"]["bundle"]["version"]
+                .as_str()
+                .map(str::to_owned),
+            is_bad: about["boot_status"] == "bad",
+        })
+    });
+    found.collect()
+}
+
 /// What RAUC knows of the version in a slot: what was installed there, `None` for what the image was flashed with.
 #[must_use]
 pub fn version_in(system: &dyn System, slot: Slot) -> Option<String> {
-    let said = system
-        .run(
-            &["rauc", "status", "--detailed", "--output-format=json"],
-            None,
-        )
-        .ok()?;
-    let status: serde_json::Value = serde_json::from_str(&said).ok()?;
-    status["slots"].as_array()?.iter().find_map(|entry| {
-        let about = entry.as_object()?.values().next()?;
-        (about["bootname"] == slot.name())
-            .then(|| about["slot_status"]["bundle"]["version"].as_str())?
-            .map(str::to_owned)
-    })
+    let found = known(system).into_iter().find(|known| known.slot == slot);
+    found?.version
 }
 
 /// How far RAUC is with a bundle, in percent; `None` while it does nothing.
@@ -268,6 +291,25 @@ mod tests {
         );
         assert_eq!(last_error("LastError: something new"), "something new");
         assert_eq!(last_error(""), "RAUC gave no reason");
+    }
+
+    #[test]
+    fn the_slots_are_known_from_raucs_words() {
+        let said = r#"{"slots":[
+            {"system.0":{"bootname":"A","boot_status":"good","slot_status":{}}},
+            {"boot.0":{"bootname":null,"boot_status":null}},
+            {"system.1":{"bootname":"B","boot_status":"bad","slot_status":{"bundle":{"version":"2.0.0"}}}}]}"#;
+        let known = |slot, version: Option<&str>, is_bad| Known {
+            slot,
+            version: version.map(str::to_owned),
+            is_bad,
+        };
+        let wanted = [
+            known(Slot::A, None, false),
+            known(Slot::B, Some("2.0.0"), true),
+        ];
+        assert_eq!(known_from(said), wanted);
+        assert_eq!(known_from("already processing a different method"), []);
     }
 
     #[test]

@@ -28,6 +28,7 @@ const EN: &[&str] = &[
     include_str!("../../locales/en/settings.ftl"),
     include_str!("../../locales/en/setup.ftl"),
     include_str!("../../locales/en/support.ftl"),
+    include_str!("../../locales/en/updates.ftl"),
 ];
 const ZH: &[&str] = &[
     include_str!("../../locales/zh/admin.ftl"),
@@ -37,6 +38,7 @@ const ZH: &[&str] = &[
     include_str!("../../locales/zh/settings.ftl"),
     include_str!("../../locales/zh/setup.ftl"),
     include_str!("../../locales/zh/support.ftl"),
+    include_str!("../../locales/zh/updates.ftl"),
 ];
 
 type Bundle = FluentBundle<FluentResource>;

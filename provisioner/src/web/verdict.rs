@@ -1,7 +1,9 @@
 //! The one sentence that says whether all is well, and what to do if not.
 
-use crate::agent::command::BackupView;
+use crate::agent::backups::BackupView;
 use crate::agent::status::BoxStatus;
+use crate::agent::updates::available;
+use crate::update::machine::State;
 use crate::web::figures::Figures;
 
 /// How bad it is.
@@ -24,6 +26,8 @@ pub struct Facts<'a> {
     pub status: &'a BoxStatus,
     /// What it knows of backups. Absent: nothing.
     pub backups: Option<&'a BackupView>,
+    /// Where an update is. Absent: not known.
+    pub update: Option<&'a State>,
     /// How the machine is.
     pub figures: &'a Figures,
     /// In how many days the disk is full.
@@ -74,6 +78,16 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
         (has_failed(facts, "stick"), "home-backup-failed"),
         (is_without_backup(facts), "home-no-backup"),
         (alone, "home-no-time"),
+        (
+            matches!(facts.update, Some(State::Failed { .. })),
+            "home-update-failed",
+        ),
+        (
+            facts
+                .update
+                .is_some_and(|update| available(update).is_some()),
+            "home-update-available",
+        ),
     ];
     match soon.into_iter().find(|(is_so, _)| *is_so) {
         Some((_, key)) => (Level::Soon, key),
@@ -191,6 +205,7 @@ mod tests {
                 chat,
                 status: &status,
                 backups: Some(&view),
+                update: None,
                 figures: &figures,
                 days_left: None,
                 now: NOW,
@@ -215,6 +230,7 @@ mod tests {
                 chat: true,
                 status: &status,
                 backups: Some(&view),
+                update: None,
                 figures: &figures,
                 days_left,
                 now: NOW,
@@ -222,6 +238,40 @@ mod tests {
             let (level, found) = verdict(&facts);
             assert_eq!(found, key);
             assert_eq!(level == Level::Well, key == "home-well");
+        }
+    }
+
+    #[test]
+    fn an_update_is_mentioned_when_it_failed_or_can_be_installed() {
+        let of = |json: &str| serde_json::from_str::<State>(json).unwrap();
+        let release = r#""release":{"version":"2.0.0","source":"https://u/b","bytes":1}"#;
+        let back = r#""release":{"version":"0.1.0","source":null,"bytes":null}"#;
+        let failed = r#""during":"trial","reason":"no","boots":[]"#;
+        let (status, figures, view) = (status(), good(), backups(NOW, None));
+        for (json, key) in [
+            (r#"{"state":"idle"}"#.to_owned(), "home-well"),
+            (
+                format!(r#"{{"state":"available",{release}}}"#),
+                "home-update-available",
+            ),
+            // A way back that was interrupted is nothing newer.
+            (format!(r#"{{"state":"available",{back}}}"#), "home-well"),
+            (
+                format!(r#"{{"state":"failed",{release},{failed}}}"#),
+                "home-update-failed",
+            ),
+        ] {
+            let update = of(&json);
+            let facts = Facts {
+                chat: true,
+                status: &status,
+                backups: Some(&view),
+                update: Some(&update),
+                figures: &figures,
+                days_left: None,
+                now: NOW,
+            };
+            assert_eq!(verdict(&facts).1, key, "{json}");
         }
     }
 }

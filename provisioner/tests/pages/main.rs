@@ -15,3 +15,4 @@ mod imd;
 mod setup;
 mod sign_in;
 mod site;
+mod updates;

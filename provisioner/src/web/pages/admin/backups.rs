@@ -12,8 +12,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::notice::Notice;
+use crate::agent::backups::BackupView;
 use crate::agent::client::unexpected;
-use crate::agent::command::{Answer, BackupView, Command, Refusal, Why};
+use crate::agent::command::{Answer, Command, Refusal, Why};
 use crate::backup::job::Outcome;
 use crate::backup::key::ASKED;
 use crate::backup::shelf;

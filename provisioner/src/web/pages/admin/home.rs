@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::backups;
+use super::{backups, updates};
 use crate::agent::claim::Claim;
 use crate::agent::status::BoxStatus;
 use crate::web::Web;
@@ -86,6 +86,7 @@ async fn show(
     };
     let statistics = web.imd.get::<Statistics>("/statistics").await.ok();
     let backups = backups::view(&web, &visitor).await.ok();
+    let update = updates::state(&web, &visitor).await;
     let (t, figures, now) = (visitor.t, web.look(), now());
     let month = web.history.hours(now - 30 * DAY).unwrap_or_default();
     let days_left = days_until_full(&month, figures.disk_free);
@@ -93,6 +94,7 @@ async fn show(
         chat: statistics.is_some(),
         status: &status,
         backups: backups.as_ref(),
+        update: update.as_ref(),
         figures: &figures,
         days_left,
         now,

@@ -15,6 +15,8 @@ mod rooms;
 mod sessions;
 mod settings;
 mod support;
+mod update_file;
+mod updates;
 
 use std::sync::Arc;
 
@@ -39,10 +41,11 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(sessions::routes())
         .merge(settings::routes())
         .merge(support::routes())
+        .merge(updates::routes())
 }
 
 /// The navigation: path, title, and a picture (`static/icons.svg`).
-pub const AREAS: [(&str, &str, &str); 11] = [
+pub const AREAS: [(&str, &str, &str); 12] = [
     ("/admin", "nav-home", "home"),
     ("/admin/people", "nav-people", "people"),
     ("/admin/groups", "nav-groups", "groups"),
@@ -50,6 +53,7 @@ pub const AREAS: [(&str, &str, &str); 11] = [
     ("/admin/rooms", "nav-rooms", "rooms"),
     ("/admin/settings", "nav-settings", "settings"),
     ("/admin/backups", "nav-backups", "backups"),
+    ("/admin/updates", "nav-updates", "updates"),
     ("/admin/log", "nav-log", "log"),
     ("/admin/sessions", "nav-sessions", "sessions"),
     ("/admin/support", "nav-support", "support"),

@@ -112,7 +112,7 @@ fn explain(t: Texts, refusal: &Refusal) -> String {
         Why::Code => "setup-claim-code",
         Why::Wait => "setup-claim-wait",
         Why::Taken => "setup-claim-taken",
-        Why::Backward | Why::Invalid | Why::Failed => "setup-claim-failed",
+        Why::Backward | Why::UnderWay | Why::Invalid | Why::Failed => "setup-claim-failed",
     })
 }
 

@@ -1,0 +1,176 @@
+//! The commands about updates. What takes long is left to a unit of its own (`update::job`).
+
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::command::{Answer, Command, Refusal, Reply, Why};
+use crate::settings::apply::Machine;
+use crate::update::channel::{self, Source};
+use crate::update::job::{self, Job};
+use crate::update::kept::{Kept, Trouble};
+use crate::update::machine::{Slot, State};
+use crate::update::progress::Progress;
+use crate::update::run::FAILED_JOURNAL;
+use crate::update::{health, slots};
+
+/// Jobs are begun one after the other.
+const LOCK: &str = "/run/perch-agent/update.lock";
+/// Some thousand lines for each of three starts are shorter.
+const LONGEST_JOURNAL: u64 = 4 << 20;
+
+/// All that is known of updates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateView {
+    /// The version that runs.
+    pub running: String,
+    /// Where. Absent: the box was not started from a slot.
+    pub slot: Option<Slot>,
+    /// The version in the other slot. Absent: not known.
+    pub other: Option<String>,
+    /// Whether the other slot has something else that the box could start.
+    pub may_go_back: bool,
+    /// Where an update is.
+    pub update: State,
+    /// Whether somebody is at work on it.
+    pub is_under_way: bool,
+    /// What was asked for and is not taken up yet.
+    pub asked: Option<Job>,
+    /// How far the other slot is written.
+    pub progress: Option<Progress>,
+    /// When the publisher was last heard, in seconds since 1970.
+    pub checked: Option<i64>,
+    /// Why what was asked for last was not begun.
+    pub trouble: Option<Trouble>,
+    /// The publisher's address. Absent: none is set.
+    pub publisher: Option<String>,
+    /// What is wrong with what was written down about the publisher.
+    pub publisher_fault: Option<String>,
+    /// Whether the box installs by itself at night.
+    pub is_automatic: bool,
+    /// Whether a block of the running system is damaged.
+    pub is_damaged: bool,
+    /// Whether there is a journal of the slot that failed.
+    pub has_journal: bool,
+}
+
+pub(super) fn answer(machine: Machine<'_>, command: &Command) -> Reply {
+    let files = machine.files;
+    match command {
+        Command::UpdateState => {
+            let kept = Kept::load(files)?;
+            return Ok(Answer::UpdateState(Box::new(kept.update)));
+        }
+        Command::FailedJournal => return Ok(Answer::FailedJournal(journal(machine)?)),
+        Command::CheckForUpdate => {
+            Source::read(files)?.folder()?;
+            begin(machine, Job::Check, |_| true)?;
+        }
+        Command::InstallUpdate { version } => begin(machine, Job::Install, |view| {
+            available(&view.update) == Some(version)
+        })?,
+        Command::InstallUpload => begin(machine, Job::Upload, |_| true)?,
+        Command::GoBack => begin(machine, Job::Rollback, |view| view.may_go_back)?,
+        _ => return Ok(Answer::Updates(Box::new(view(machine)?))),
+    }
+    Ok(Answer::Done)
+}
+
+/// The version that can be installed. `None`: none, or only what the other slot has already.
+#[must_use]
+pub fn available(state: &State) -> Option<&String> {
+    match state {
+        State::Available { release } => release.source.as_ref().map(|_| &release.version),
+        _ => None,
+    }
+}
+
+/// Whether a state stays as it is until somebody wants something.
+#[must_use]
+pub fn is_at_rest(state: &State) -> bool {
+    use State::{Available, Committed, Failed, Idle};
+    matches!(
+        state,
+        Idle | Available { .. } | Committed { .. } | Failed { .. }
+    )
+}
+
+fn begin(
+    machine: Machine<'_>,
+    job: Job,
+    makes_sense: impl FnOnce(&UpdateView) -> bool,
+) -> Result<(), Refusal> {
+    let _lock = machine.files.lock(LOCK)?;
+    let view = view(machine)?;
+    if view.is_under_way {
+        return Err(Refusal::new(Why::UnderWay, "an update is under way"));
+    }
+    if !makes_sense(&view) {
+        return Err(Refusal::new(
+            Why::Invalid,
+            "the other slot has changed, or another version is available, since the page was opened",
+        ));
+    }
+    Ok(job::start(machine, job)?)
+}
+
+fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
+    let Machine { files, system } = machine;
+    let now = system.now().unix_timestamp();
+    let mut is_under_way = job::is_at_work(files, now);
+    let kept = Kept::load(files)?;
+    if !is_at_rest(&kept.update) {
+        // Whoever has begun in between is at work, and has not left something half done.
+        let is_on_trial = matches!(kept.update, State::Trial { .. });
+        is_under_way |= is_on_trial || job::is_at_work(files, now);
+    }
+    let slot = slots::booted(files).ok();
+    let running = channel::running(files).unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned());
+    // RAUC says nothing while it writes.
+    let known = if is_under_way {
+        Vec::new()
+    } else {
+        slots::known(system)
+    };
+    let other = slot.and_then(|slot| known.iter().find(|known| known.slot == slot.other()));
+    // What the card was written with is in both slots; another version is there once one was installed.
+    let was_updated = known.iter().any(|known| known.version.is_some());
+    let version = other.and_then(|other| other.version.clone());
+    let (source, publisher_fault) = match Source::read(files) {
+        Ok(source) => (source, None),
+        Err(error) => (Source::default(), Some(format!("{error:#}"))),
+    };
+    Ok(UpdateView {
+        may_go_back: was_updated && other.is_some_and(|other| !other.is_bad),
+        other: kept.other_version(version, &running),
+        slot,
+        is_under_way,
+        asked: job::asked(files, now),
+        progress: Progress::look(system, &kept),
+        checked: kept.checked,
+        is_automatic: source.automatic,
+        publisher: source.url,
+        publisher_fault,
+        is_damaged: health::has_logged_damage(system),
+        has_journal: has_journal(&kept.update) && files.path(FAILED_JOURNAL).exists(),
+        trouble: kept.trouble,
+        update: kept.update,
+        running,
+    })
+}
+
+fn has_journal(state: &State) -> bool {
+    matches!(state, State::Failed { boots, .. } if !boots.is_empty())
+}
+
+fn journal(machine: Machine<'_>) -> anyhow::Result<String> {
+    let place = machine.files.path(FAILED_JOURNAL);
+    let mut text = Vec::new();
+    let read =
+        File::open(&place).and_then(|file| file.take(LONGEST_JOURNAL).read_to_end(&mut text));
+    read.with_context(|| format!("reading {}", place.display()))?;
+    // Programs may log anything.
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

@@ -1,0 +1,156 @@
+//! What the page asks for takes minutes: a unit of its own does it, and what comes of it is kept (`kept`).
+
+use std::fs::{File, TryLockError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::kept::LOCK;
+use super::machine::{Release, State};
+use super::run::Updater;
+use super::slots;
+use crate::files::{Access, Files};
+use crate::settings::apply::Machine;
+
+/// Where the pages put a bundle that somebody sends.
+pub const UPLOADED: &str = "/var/lib/perch-backup/in/uploaded.raucb";
+
+/// What the agent has asked for, until somebody takes it up.
+const ASKED: &str = "/run/perch-agent/update-asked.json";
+/// Whatever was not taken up within so many seconds never will be: the unit could not be started.
+const TAKEN_UP: i64 = 120;
+/// The page looks every four seconds, and is to say that the box restarts before it does.
+const SEEN: Duration = Duration::from_secs(9);
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Ask the channel for a newer version.
+    Check,
+    /// Install the version that is known to be available.
+    Install,
+    /// Install the bundle that somebody has sent to the pages.
+    Upload,
+    /// Restart into what the other slot has.
+    Rollback,
+}
+
+/// What was asked for, and when.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    job: Job,
+    at: i64,
+}
+
+impl Job {
+    /// Its name on the command line, and of the unit's instance.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Install => "install",
+            Self::Upload => "upload",
+            Self::Rollback => "rollback",
+        }
+    }
+
+    /// The unit that does it.
+    #[must_use]
+    pub fn unit(self) -> String {
+        format!("perch-update@{}.service", self.name())
+    }
+}
+
+/// What was asked for and is not taken up yet.
+#[must_use]
+pub fn asked(files: &Files, now: i64) -> Option<Job> {
+    let text = files.read(ASKED).ok().flatten()?;
+    let asked: Asked = serde_json::from_str(&text).ok()?;
+    (0..TAKEN_UP)
+        .contains(&(now - asked.at))
+        .then_some(asked.job)
+}
+
+/// Whether somebody is at work on the update, or will be at once.
+#[must_use]
+pub fn is_at_work(files: &Files, now: i64) -> bool {
+    asked(files, now).is_some() || is_locked(files)
+}
+
+/// Shared, so that two who look do not take each other for somebody at work.
+fn is_locked(files: &Files) -> bool {
+    let file = File::open(files.path(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Lets a unit do it.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start(machine: Machine<'_>, job: Job) -> Result<()> {
+    let at = machine.system.now().unix_timestamp();
+    let text = serde_json::to_vec(&Asked { job, at }).context("writing a job as JSON")?;
+    machine.files.replace(ASKED, &text, Access::Root)?;
+    let root = machine.files.path("/");
+    let arguments = ["update", "work", job.name()];
+    let started = machine.system.start(&job.unit(), &root, &arguments);
+    if started.is_err() {
+        machine.files.remove(ASKED)?;
+    }
+    started
+}
+
+/// Does it. What comes of it, good or bad, is kept.
+///
+/// # Errors
+/// That cannot be written.
+pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
+    let Machine { files, system } = machine;
+    let mut updater = Updater::new(files, system)?;
+    files.remove(ASKED)?;
+    if files.is_running_system() {
+        updater.wait_before_leaving(SEEN);
+    }
+    let done = match job {
+        Job::Check => updater.check().map(drop),
+        Job::Install => updater.install_available(),
+        Job::Upload => install_upload(machine, &mut updater),
+        Job::Rollback => updater.go_back(),
+    };
+    if let Err(error) = &done {
+        eprintln!("<4>{}: {error:#}", job.name());
+    }
+    updater.note(job, &done)?;
+    // It is as large as a system; after a power cut it may still be wanted.
+    let place = upload(files);
+    let is_wanted = |release: &Release| {
+        release
+            .source
+            .as_deref()
+            .is_some_and(|source| source == place)
+    };
+    match updater.state() {
+        State::Available { release } if is_wanted(release) => Ok(()),
+        _ => files.remove(UPLOADED),
+    }
+}
+
+fn upload(files: &Files) -> String {
+    files.path(UPLOADED).display().to_string()
+}
+
+fn install_upload(machine: Machine<'_>, updater: &mut Updater<'_>) -> Result<()> {
+    let place = upload(machine.files);
+    let version = slots::version_of(machine.system, &place, None);
+    let version = version.context("the file is refused")?;
+    let about = std::fs::metadata(&place).with_context(|| format!("looking at {place}"))?;
+    updater.install(Release {
+        version,
+        source: Some(place),
+        bytes: Some(about.len()),
+        downgrade: false,
+    })
+}

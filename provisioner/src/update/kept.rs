@@ -1,0 +1,69 @@
+//! What is kept of an update, so that a start, the page and the command line know of it.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::job::Job;
+use super::machine::State;
+use crate::files::{Access, Files};
+
+const STATE: &str = "/var/lib/perch/update/state.json";
+/// Held by whoever is at work on the update.
+pub(super) const LOCK: &str = "/var/lib/perch/update/lock";
+
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where the update is.
+    pub update: State,
+    /// When the channel was last asked, seconds since 1970.
+    #[serde(default)]
+    pub checked: Option<i64>,
+    /// When the download began, seconds since 1970.
+    #[serde(default)]
+    pub began: Option<i64>,
+    /// The version that ran when the box last left a slot for the other one.
+    #[serde(default)]
+    pub left: Option<String>,
+    /// Why what was asked for last was not begun, or a channel not heard. Absent: all that came of it is in `update`.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+}
+
+/// Why something was not begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What.
+    pub job: Job,
+    /// When, seconds since 1970.
+    pub at: i64,
+    /// One sentence.
+    pub reason: String,
+}
+
+impl Kept {
+    /// Reads it; absent: nothing ever happened.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not understood.
+    pub fn load(files: &Files) -> Result<Self> {
+        match files.read(STATE)? {
+            Some(text) => {
+                serde_json::from_str(&text).with_context(|| format!("{STATE} is not understood"))
+            }
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// The version in the slot that does not run. `None`: nobody knows, as RAUC does not for what the card was written with.
+    #[must_use]
+    pub fn other_version(&self, known: Option<String>, running: &str) -> Option<String> {
+        let left = self.left.as_ref().filter(|left| *left != running);
+        known.or_else(|| left.cloned())
+    }
+
+    pub(super) fn save(&self, files: &Files) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).context("writing the update's state as JSON")?;
+        files.replace(STATE, &text, Access::Root).map(drop)
+    }
+}

@@ -1,0 +1,312 @@
+//! Updates: what runs, what there is, and the buttons that install it or go back.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use super::backups::again;
+use crate::agent::client::unexpected;
+use crate::agent::command::{Answer, Command, Refusal, Why};
+use crate::agent::updates::{UpdateView, available, is_at_rest};
+use crate::update::job::Job;
+use crate::update::kept::Trouble;
+use crate::update::machine::State as Update;
+use crate::update::progress::Progress;
+use crate::web::Web;
+use crate::web::page::{self, Page, show as show_page};
+use crate::web::pages::errors;
+use crate::web::texts::Texts;
+use crate::web::visitor::{Admin, Sent, Visitor};
+
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new()
+        .route("/admin/updates", get(show))
+        .route("/admin/updates/check", post(check))
+        .route("/admin/updates/install", post(install))
+        .route("/admin/updates/back", post(go_back))
+        .route("/admin/updates/journal", get(journal))
+        .merge(super::update_file::routes())
+}
+
+/// What to write where, so that the box knows a publisher.
+const EXAMPLE: &str = "url = \"https://updates.example/perch\"";
+
+/// A sentence, and how it is shown.
+struct Line {
+    kind: &'static str,
+    text: String,
+}
+
+/// How far the other slot is written.
+struct Bar {
+    percent: u32,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "updates.html")]
+struct Updates {
+    page: Page,
+    fault: Option<String>,
+    is_damaged: bool,
+    running: String,
+    other: String,
+    state: Line,
+    bar: Option<Bar>,
+    /// Whether the box goes away now and comes back.
+    is_restarting: bool,
+    has_journal: bool,
+    checked: String,
+    trouble: Option<String>,
+    has_publisher: bool,
+    publisher_fault: Option<String>,
+    example: &'static str,
+    is_automatic: bool,
+    is_under_way: bool,
+    available: Option<String>,
+    back: Option<String>,
+}
+
+/// Where an update is. `None`: the agent does not say.
+pub(super) async fn state(web: &Web, visitor: &Visitor) -> Option<Update> {
+    let asked = web.agent.ask(visitor.actor(), Command::UpdateState).await;
+    match asked {
+        Ok(Answer::UpdateState(state)) => Some(*state),
+        _ => None,
+    }
+}
+
+async fn show(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Response {
+    page(&web, &visitor, None).await
+}
+
+/// All that is known of updates.
+///
+/// # Errors
+/// The agent does not say.
+pub(super) async fn view(web: &Web, visitor: &Visitor) -> Result<UpdateView, Refusal> {
+    match web.agent.ask(visitor.actor(), Command::Updates).await? {
+        Answer::Updates(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The page, with what is wrong with a form.
+pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response {
+    let view = match view(web, visitor).await {
+        Ok(view) => view,
+        Err(refusal) => return errors::agent(visitor, &refusal),
+    };
+    let t = visitor.t;
+    let is_restarting = is_restarting(&view);
+    let shown = Updates {
+        page: Page::of(visitor),
+        fault,
+        is_damaged: view.is_damaged,
+        running: running(t, &view),
+        other: other(t, &view),
+        state: sentence(t, &view),
+        bar: view.progress.map(|progress| bar(t, progress)),
+        is_restarting,
+        has_journal: view.has_journal,
+        checked: match view.checked {
+            Some(at) => t.with("update-checked", &[("time", &page::moment(at))]),
+            None => t.m("update-never-checked"),
+        },
+        trouble: view.trouble.as_ref().map(|trouble| explain(t, trouble)),
+        has_publisher: view.publisher.is_some(),
+        publisher_fault: view.publisher_fault.clone(),
+        example: EXAMPLE,
+        is_automatic: view.is_automatic,
+        is_under_way: view.is_under_way,
+        available: available(&view.update).cloned(),
+        back: view.may_go_back.then(|| version(t, view.other.as_deref())),
+    };
+    let response = show_page(t.0, &shown);
+    // A box that is away has no page to load; the one that says so stays.
+    if view.is_under_way && !is_restarting {
+        again(response)
+    } else {
+        response
+    }
+}
+
+/// Whether the slot that runs is about to be left.
+fn is_restarting(view: &UpdateView) -> bool {
+    match &view.update {
+        Update::Trial { from, verdict, .. } => view.slot == Some(*from) || verdict.is_some(),
+        _ => false,
+    }
+}
+
+/// "version 1.2.0", or what stands for one that nobody knows.
+fn version(t: Texts, version: Option<&str>) -> String {
+    match version {
+        Some(version) => t.with("update-version", &[("version", version)]),
+        None => t.m("update-version-before"),
+    }
+}
+
+fn running(t: Texts, view: &UpdateView) -> String {
+    let version = version(t, Some(&view.running));
+    match view.slot {
+        Some(slot) => {
+            let values = [("version", version.as_str()), ("slot", slot.name())];
+            t.with("update-running", &values)
+        }
+        None => t.with("update-running-somewhere", &[("version", &version)]),
+    }
+}
+
+fn other(t: Texts, view: &UpdateView) -> String {
+    let Some(slot) = view.slot.map(|slot| slot.other().name()) else {
+        return String::new();
+    };
+    match (&view.update, &view.other) {
+        (Update::Downloading { .. }, _) if view.is_under_way => {
+            t.with("update-other-written", &[("slot", slot)])
+        }
+        (_, Some(other)) => {
+            let version = version(t, Some(other));
+            t.with(
+                "update-other",
+                &[("version", version.as_str()), ("slot", slot)],
+            )
+        }
+        (_, None) => t.with("update-other-first", &[("slot", slot)]),
+    }
+}
+
+/// Where an update is, in words.
+fn sentence(t: Texts, view: &UpdateView) -> Line {
+    let line = |kind: &'static str, text: String| Line { kind, text };
+    let about = |key: &str, name: &str| t.with(key, &[("version", name)]);
+    if view.is_under_way && is_at_rest(&view.update) {
+        let key = match view.asked {
+            Some(Job::Install | Job::Upload | Job::Rollback) => "update-begins",
+            Some(Job::Check) | None => "update-checking",
+        };
+        return line("note", t.m(key));
+    }
+    match &view.update {
+        Update::Idle => line("quiet", t.m("update-nothing")),
+        Update::Available { release } if release.source.is_some() => {
+            line("good", about("update-available", &release.version))
+        }
+        Update::Available { .. } => line("quiet", t.m("update-nothing")),
+        Update::Preflight { release }
+        | Update::Downloading { release }
+        | Update::Installed { release }
+            if !view.is_under_way =>
+        {
+            line("fault", about("update-interrupted", &release.version))
+        }
+        Update::Preflight { release } => line("note", about("update-preflight", &release.version)),
+        Update::Downloading { release } => {
+            let is_far = release.source.as_deref().is_some_and(|s| s.contains("://"));
+            let key = if is_far {
+                "update-downloading"
+            } else {
+                "update-writing"
+            };
+            line("note", about(key, &release.version))
+        }
+        Update::Installed { release } => line("note", about("update-restarting", &release.version)),
+        Update::Trial {
+            verdict: Some(_), ..
+        } => line("fault", t.m("update-leaving")),
+        Update::Trial { release, .. } if is_restarting(view) => {
+            line("note", about("update-restarting", &release.version))
+        }
+        Update::Trial { .. } => line("note", about("update-trial", &view.running)),
+        Update::Committed { .. } => line("good", about("update-kept", &view.running)),
+        Update::Failed {
+            release, reason, ..
+        } => {
+            let values = [
+                ("version", release.version.as_str()),
+                ("running", &view.running),
+                ("detail", reason),
+            ];
+            line("fault", t.with("update-failed", &values))
+        }
+    }
+}
+
+fn bar(t: Texts, progress: Progress) -> Bar {
+    let percent = progress.percent.to_string();
+    let mut parts = vec![t.with("update-percent", &[("percent", &percent)])];
+    if let Some(rate) = progress.rate {
+        parts.push(t.with("update-rate", &[("size", &page::size(rate))]));
+    }
+    if let Some(seconds) = progress.left {
+        parts.push(t.count("update-left", seconds.div_ceil(60)));
+    }
+    Bar {
+        percent: progress.percent,
+        text: parts.join(" · "),
+    }
+}
+
+fn explain(t: Texts, trouble: &Trouble) -> String {
+    let key = match trouble.job {
+        Job::Check => "update-check-failed",
+        Job::Install | Job::Upload | Job::Rollback => "update-not-begun",
+    };
+    let time = page::moment(trouble.at);
+    t.with(key, &[("time", &time), ("detail", &trouble.reason)])
+}
+
+async fn check(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
+    give(&web, &by.visitor, Command::CheckForUpdate).await
+}
+
+async fn install(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
+    let version = fields.get("version").to_owned();
+    give(&web, &by.visitor, Command::InstallUpdate { version }).await
+}
+
+async fn go_back(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
+    give(&web, &by.visitor, Command::GoBack).await
+}
+
+/// Gives a command, and shows what comes of it.
+pub(super) async fn give(web: &Web, visitor: &Visitor, command: Command) -> Response {
+    match web.agent.ask(visitor.actor(), command).await {
+        Ok(_) => Redirect::to("/admin/updates").into_response(),
+        Err(refusal) => page(web, visitor, Some(refused(visitor.t, &refusal))).await,
+    }
+}
+
+fn refused(t: Texts, refusal: &Refusal) -> String {
+    match refusal.why {
+        Why::UnderWay => t.m("update-refused-busy"),
+        Why::Invalid => t.m("update-refused-changed"),
+        _ => t.with("update-refused", &[("detail", &refusal.text)]),
+    }
+}
+
+async fn journal(State(web): State<Arc<Web>>, Admin { visitor, .. }: Admin) -> Response {
+    let text = match web.agent.ask(visitor.actor(), Command::FailedJournal).await {
+        Ok(Answer::FailedJournal(text)) => text,
+        Ok(other) => return errors::agent(&visitor, &unexpected(&other)),
+        Err(_) => return errors::absent(&visitor),
+    };
+    let headers = [
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        ),
+        (
+            CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment; filename=\"perch-failed-update.txt\""),
+        ),
+    ];
+    (headers, text).into_response()
+}

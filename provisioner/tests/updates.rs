@@ -1,0 +1,148 @@
+//! What the page asks for, as the unit does it, and what is kept of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod common;
+
+use common::{FakeSystem, root};
+use provisioner::files::Files;
+use provisioner::settings::apply::Machine;
+use provisioner::update::job::{self, Job, UPLOADED};
+use provisioner::update::kept::Kept;
+use provisioner::update::machine::State;
+use tempfile::TempDir;
+
+/// Version 2.0.0 in slot B; slot A has what the card was written with.
+const STATUS: &str = r#"{"slots":[{"system.0":{"bootname":"A","boot_status":"good"}},
+    {"system.1":{"bootname":"B","boot_status":"good","slot_status":{"bundle":{"version":"2.0.0"}}}}]}"#;
+
+struct Scene {
+    folder: TempDir,
+    system: FakeSystem,
+}
+
+impl Scene {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = root(files);
+        for (path, content) in [
+            ("/proc/cmdline", "rauc.slot=B"),
+            ("/usr/lib/os-release", "VERSION_ID=2.0.0\n"),
+            ("/data/.keep", ""),
+        ] {
+            common::put(folder.path(), path, content);
+        }
+        let system = FakeSystem::new(folder.path());
+        system.answer("rauc status --detailed --output-format=json", STATUS);
+        system.answer("fw_printenv -n BOOT_ORDER", "A B");
+        Self { folder, system }
+    }
+
+    fn files(&self) -> Files {
+        Files::new(self.folder.path())
+    }
+
+    /// The page asks, and the unit does it.
+    fn work(&self, job: Job) -> Kept {
+        let files = self.files();
+        let machine = Machine {
+            files: &files,
+            system: &self.system,
+        };
+        let now = self.system.clock.get().unix_timestamp();
+        job::start(machine, job).unwrap();
+        assert!(job::is_at_work(&files, now) && job::asked(&files, now) == Some(job));
+        assert!(self.system.ran(&format!(
+            "systemctl --no-block start perch-update@{}.service",
+            job.name()
+        )));
+        job::work(machine, job).unwrap();
+        assert!(!job::is_at_work(&files, now));
+        Kept::load(&files).unwrap()
+    }
+}
+
+#[test]
+fn why_the_publisher_could_not_be_asked_is_kept() {
+    let plain = "url = \"http://updates.example\"\n";
+    let scene = Scene::new(&[("/etc/perch/update.toml", plain)]);
+    let kept = scene.work(Job::Check);
+    let trouble = kept.trouble.unwrap();
+    assert_eq!((kept.update, trouble.job), (State::Idle, Job::Check));
+    assert!(trouble.reason.contains("https://"), "{}", trouble.reason);
+    assert_eq!(trouble.at, scene.system.clock.get().unix_timestamp());
+}
+
+#[test]
+fn nothing_is_installed_when_no_version_is_known() {
+    let scene = Scene::new(&[]);
+    let kept = scene.work(Job::Install);
+    assert_eq!(kept.update, State::Idle);
+    assert!(kept.trouble.unwrap().reason.contains("no newer version"));
+}
+
+#[test]
+fn the_box_goes_back_to_the_version_that_it_had_left() {
+    let kept = r#"{"update":{"state":"committed","version":"2.0.0","slot":"B"},"left":"1.0.0"}"#;
+    let scene = Scene::new(&[("/var/lib/perch/update/state.json", kept)]);
+    let kept = scene.work(Job::Rollback);
+    let State::Trial { release, .. } = kept.update else {
+        panic!("{:?}", kept.update)
+    };
+    assert_eq!(
+        (release.version.as_str(), release.source),
+        ("1.0.0", None),
+        "RAUC does not know what the card was written with"
+    );
+    assert_eq!((kept.left.as_deref(), kept.trouble), (Some("2.0.0"), None));
+    for command in [
+        "systemctl stop imd.service",
+        "rauc status mark-active other",
+        "systemctl reboot",
+    ] {
+        assert!(scene.system.ran(command), "{command}");
+    }
+}
+
+#[test]
+fn a_box_that_is_too_hot_says_so_and_stays() {
+    let scene = Scene::new(&[("/sys/class/thermal/thermal_zone0/temp", "90000\n")]);
+    let kept = scene.work(Job::Rollback);
+    let State::Failed { reason, during, .. } = kept.update else {
+        panic!("{:?}", kept.update)
+    };
+    assert_eq!(during, "preflight");
+    assert!(reason.contains("90 °C"), "{reason}");
+    assert!(!scene.system.ran("systemctl reboot"));
+}
+
+#[test]
+fn a_file_that_was_sent_is_installed_and_then_removed() {
+    let scene = Scene::new(&[(UPLOADED, "bundle")]);
+    let place = scene.files().path(UPLOADED).display().to_string();
+    let info = format!("rauc info --output-format=json {place}");
+    scene.system.answer(&info, r#"{"version":"3.0.0"}"#);
+    let kept = scene.work(Job::Upload);
+    let State::Trial { release, .. } = kept.update else {
+        panic!("{:?}", kept.update)
+    };
+    assert_eq!(release.version, "3.0.0");
+    assert!(scene.system.ran(&format!("rauc install {place}")));
+    assert!(!scene.files().path(UPLOADED).exists());
+}
+
+#[test]
+fn a_file_that_is_no_release_is_refused_and_removed() {
+    let scene = Scene::new(&[(UPLOADED, "a holiday picture")]);
+    let place = scene.files().path(UPLOADED).display().to_string();
+    let info = format!("rauc info --output-format=json {place}");
+    scene.system.failing.borrow_mut().insert(info);
+    let kept = scene.work(Job::Upload);
+    assert_eq!(kept.update, State::Idle);
+    let reason = kept.trouble.unwrap().reason;
+    assert!(reason.contains("the file is refused"), "{reason}");
+    assert!(!scene.files().path(UPLOADED).exists());
+}
