@@ -167,6 +167,7 @@ fn agent(root: &Path, socket: &Path, group: Option<&str>) -> Result<bool> {
 fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     let state = BoxState::load(files)?;
     let settings = tuning::wanted(files, &state.settings.profile())?;
+    tuning::network_names::wait(files);
     let mut rows = apply::apply(&Machine { files, system }, &settings);
     rows.push(imd_config::apply(files, &state.domain()));
     rows.push(imd_config::certificate(files));

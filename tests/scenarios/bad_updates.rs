@@ -79,3 +79,37 @@ fn an_init_that_hangs_is_left() -> Result<()> {
     scene.end();
     Ok(())
 }
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_root_that_is_not_what_was_written_is_left() -> Result<()> {
+    let mut scene = Scene::begin("damaged")?;
+    // The first block that is read does not fit to the hash.
+    let verity = format!("system_verity=1000:{}\n", "0".repeat(64));
+    scene.assert_left(
+        BAD,
+        &Change {
+            boot: &[("verity.txt", &verity)],
+            ..Change::default()
+        },
+        "did not start",
+    )?;
+    scene.end();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_boot_partition_without_a_kernel_is_left() -> Result<()> {
+    let mut scene = Scene::begin("no_kernel")?;
+    scene.assert_left(
+        BAD,
+        &Change {
+            boot: &[("vmlinuz", "no kernel")],
+            ..Change::default()
+        },
+        "did not start",
+    )?;
+    scene.end();
+    Ok(())
+}

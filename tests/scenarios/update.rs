@@ -97,9 +97,9 @@ fn an_update_is_fetched_tried_and_kept_and_the_owner_may_go_back() -> Result<()>
 
 /// A copy of the box's database, whose server is stopped for it.
 fn database(scene: &Scene) -> Result<PathBuf> {
-    let text = scene.vm.run(
-        "systemctl stop imd && base64 -w0 /var/lib/imd/imd.sqlite && systemctl start imd",
-    )?;
+    let text = scene
+        .vm
+        .run("systemctl stop imd && base64 -w0 /var/lib/imd/imd.sqlite && systemctl start imd")?;
     let place = scene.lab.work.join("imd.sqlite");
     fs::write(&place, STANDARD.decode(text.trim())?).context("keep the box's database")?;
     Ok(place)

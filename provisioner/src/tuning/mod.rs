@@ -9,6 +9,7 @@ pub mod file;
 pub mod journald;
 pub mod machine;
 pub mod mounts;
+pub mod network_names;
 pub mod plan;
 pub mod qdisc;
 pub mod report;

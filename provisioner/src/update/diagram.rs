@@ -53,7 +53,11 @@ pub fn events() -> Vec<(String, Event)> {
         boot: "4f1a".to_owned(),
     };
     let mut events: Vec<(String, Event)> = [
-        Event::Found(release()),
+        // A newer one than was left: that is not offered again.
+        Event::Found(Release {
+            version: "2.1.0".to_owned(),
+            ..release()
+        }),
         Event::NothingNew,
         Event::Install(release()),
         Event::Cleared,

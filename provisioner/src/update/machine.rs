@@ -252,6 +252,15 @@ impl Event {
 pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal> {
     use State::{Available, Committed, Downloading, Failed, Idle, Installed, Preflight, Trial};
     let next = match (state, event) {
+        // Or it would be tried again every night.
+        (
+            Failed {
+                release: left,
+                during,
+                ..
+            },
+            Event::Found(release),
+        ) if during == "trial" && left.version == release.version => (state.clone(), vec![]),
         (Idle | Available { .. } | Committed { .. } | Failed { .. }, Event::Found(release)) => {
             (Available { release }, vec![])
         }

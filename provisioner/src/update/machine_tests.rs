@@ -137,6 +137,32 @@ fn a_power_cut_while_preparing_leaves_the_update_available() {
 }
 
 #[test]
+fn a_version_that_was_left_is_not_offered_again_but_one_that_was_not_fetched_is() {
+    let failed = |during: &str| State::Failed {
+        release: release(),
+        during: during.to_owned(),
+        reason: "no login".to_owned(),
+        boots: vec![],
+    };
+    for (during, version, next) in [
+        ("trial", "2.0.0", "failed"),
+        ("trial", "2.0.1", "available"),
+        ("downloading", "2.0.0", "available"),
+    ] {
+        let found = Release {
+            version: version.to_owned(),
+            ..release()
+        };
+        let (state, effects) = step(&failed(during), Event::Found(found)).unwrap();
+        assert_eq!(
+            (state.name(), effects.len()),
+            (next, 0),
+            "{during} {version}"
+        );
+    }
+}
+
+#[test]
 fn a_roll_back_downloads_nothing() {
     let back = Release {
         source: None,
