@@ -69,14 +69,35 @@ pub fn write(
     command.extend(trust.as_deref());
     command.push(source);
     let done = system.run_as(None, &command, None);
+    // Before a restart of RAUC's service, which forgets it.
+    let reason = matches!(&done, Ok((status, _)) if *status != 0)
+        .then(|| installers_last_error(system))
+        .flatten();
     if downgrade {
         files.remove(OVERRIDE)?;
         system.run(&["systemctl", "restart", "rauc.service"], None)?;
     }
     match done? {
         (0, _) => Ok(()),
-        (_, said) => bail!("{}", last_error(&said)),
+        (_, said) => bail!("{}", last_error(&reason.unwrap_or(said))),
     }
+}
+
+/// Why RAUC's service did not install the last bundle; `rauc install` itself says only that it failed.
+fn installers_last_error(system: &dyn System) -> Option<String> {
+    let command = [
+        "busctl",
+        "--json=short",
+        "get-property",
+        "de.pengutronix.rauc",
+        "/",
+        "de.pengutronix.rauc.Installer",
+        "LastError",
+    ];
+    let said = system.run(&command, None).ok()?;
+    let property: serde_json::Value = serde_json::from_str(&said).ok()?;
+    let text = property["data"].as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The version of a bundle, whose signature RAUC checks.
@@ -155,6 +176,11 @@ fn reason(text: &str) -> Option<&'static str> {
             "the bundle is older than what runs; `--downgrade` installs it all the same",
         ),
         ("No space left", "the disk is full"),
+        // dm-verity's word for a block that is not what was signed.
+        (
+            "reading from file: Input/output error",
+            "the bundle was changed or damaged on its way",
+        ),
         // What stands at its end is none of RAUC's signatures.
         ("Signature size", "the bundle is not complete"),
         ("unexpected end", "the bundle is not complete"),
