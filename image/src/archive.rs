@@ -101,13 +101,7 @@ impl Archive {
     pub fn fetch_files(&self, packages: &[Package]) -> Result<BTreeMap<String, PathBuf>> {
         let mut paths = BTreeMap::new();
         for package in packages.iter().filter(|p| p.usage == Usage::Files) {
-            let file = format!(
-                "{}_{}_{}.deb",
-                package.name,
-                package.version.replace(':', "%3a"),
-                package.architecture
-            );
-            let path = self.debs().join(file);
+            let path = self.debs().join(package.file_name());
             if !path.exists() {
                 let spec = format!("{}={}", package.name, package.version);
                 self.apt("apt-get")

@@ -10,6 +10,7 @@ pub mod binfmt;
 pub mod build;
 pub mod bundle;
 pub mod config;
+pub mod cves;
 pub mod disk;
 pub mod facts;
 pub mod ids;

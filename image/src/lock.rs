@@ -21,6 +21,19 @@ pub struct Package {
     pub usage: Usage,
 }
 
+impl Package {
+    /// The name of its file, as apt calls it.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!(
+            "{}_{}_{}.deb",
+            self.name,
+            self.version.replace(':', "%3a"),
+            self.architecture
+        )
+    }
+}
+
 /// What the image does with a package.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]

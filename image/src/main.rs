@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 use image::{
     build::{self, Options, say},
     config::Configs,
+    cves,
     facts::Facts,
     keys::{self, Keys},
+    lock::Lock,
     plan, publish,
     repack::Variant,
     reproduce,
@@ -82,6 +84,15 @@ enum Command {
         /// The folder's address, for Raspberry Pi Imager's list; without it there is none.
         #[arg(long)]
         url: Option<String>,
+    },
+    /// What Debian's security tracker holds open against the locked packages. After ci/build, which fetches them.
+    Cves {
+        /// The lock.
+        #[arg(long, default_value = "configs/lock.toml")]
+        lock: PathBuf,
+        /// The tracker's data: an https:// address, or a file.
+        #[arg(long, default_value = cves::TRACKER)]
+        tracker: String,
     },
     /// The signing chain of updates: docs/operator/releases.md says how to keep it.
     #[command(subcommand)]
@@ -194,6 +205,22 @@ fn run() -> Result<()> {
             channel,
             url,
         } => publish::publish_dist(&configs, &facts, &dist, &folder, &channel, url.as_deref()),
+        Command::Cves { lock, tracker } => {
+            let packages = Lock::read(&lock)?.package;
+            let sources = cves::sources(&packages, &kept.join("archive/debs"))?;
+            let tracker = cves::read(&tracker)?;
+            let release = &configs.image.release;
+            let found = cves::open(&tracker, &sources, release, cves::compare)?;
+            let mut text: String = found.iter().map(|open| open.line() + "\n").collect();
+            text += &format!(
+                "{} open advisories in {} source packages of {release}\n",
+                found.len(),
+                sources.len()
+            );
+            std::io::stdout()
+                .write_all(text.as_bytes())
+                .context("cannot print them")
+        }
         Command::Keys(action) => change_keys(&configs.image.name, &action),
         Command::Lock { lock } => build::refresh_lock(&configs, &lock, &kept, facts.epoch),
     }

@@ -198,4 +198,45 @@ mod tests {
         assert_eq!(release_notes(text, "9.9.9"), "- new");
         assert_eq!(release_notes("# Changes\n", "1.0.0"), "");
     }
+
+    /// The required fields of an entry and their types, by Imager's `doc/json-schema/os-list-schema.json`; beside `imager` and `os_list`
+    /// it allows nothing at the top.
+    #[test]
+    fn imagers_list_has_what_its_schema_requires_and_the_images_own_sizes_and_hashes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (packed, unpacked) = (folder.path().join("a.zst"), folder.path().join("a.img"));
+        fs::write(&packed, b"packed").unwrap();
+        fs::write(&unpacked, b"an unpacked image").unwrap();
+        let url = "https://updates.example/a.img.zst";
+        let site = "https://updates.example";
+        let list = imager_list(&packed, &unpacked, "1.2.3", "2026-11-30", url, site).unwrap();
+        let top: Vec<_> = list.as_object().unwrap().keys().collect();
+        assert_eq!(top, ["imager", "os_list"]);
+        let imager: Vec<_> = list["imager"].as_object().unwrap().keys().collect();
+        assert_eq!(imager, ["latest_version", "url"]);
+        let entry = &list["os_list"][0];
+        for text in [
+            "name",
+            "description",
+            "icon",
+            "url",
+            "extract_sha256",
+            "release_date",
+            "init_format",
+            "website",
+        ] {
+            assert!(entry[text].is_string(), "{text}: {entry}");
+        }
+        assert_eq!(entry["url"], url);
+        assert_eq!(entry["release_date"], "2026-11-30");
+        assert_eq!(entry["init_format"], "rpi-preseed");
+        assert_eq!(entry["extract_size"], 17);
+        assert_eq!(entry["image_download_size"], 6);
+        for (hash, file) in [
+            ("extract_sha256", &unpacked),
+            ("image_download_sha256", &packed),
+        ] {
+            assert_eq!(entry[hash], sha256::file(file).unwrap(), "{hash}");
+        }
+    }
 }

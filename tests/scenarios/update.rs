@@ -2,16 +2,13 @@
 //! be installed.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use image::keys::Keys;
 use perch_tests::chat::server_on;
 use perch_tests::guest;
 use perch_tests::talkers::{self, Archives, Talkers};
-use perch_tests::update_scene::{GOOD, Scene};
+use perch_tests::update_scene::{GOOD, Scene, copy_database};
 use perch_tests::updates::{Change, keys, publish, published_name, release, status};
 use perch_tests::xmpp::Connector;
 
@@ -22,8 +19,18 @@ const TALKERS: usize = 4;
 
 #[test]
 #[ignore = "run `ci/test --only update`"]
-fn an_update_is_fetched_tried_and_kept_and_the_owner_may_go_back() -> Result<()> {
+fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may_and_its_owner_goes_back()
+-> Result<()> {
     let mut scene = Scene::begin("good")?;
+    assert_refusals(&scene)?;
+    let old = assert_updated_while_people_talk(&mut scene)?;
+    assert_back(&mut scene, &old)?;
+    scene.end();
+    Ok(())
+}
+
+/// The new version is fetched, tried and kept; what people said meanwhile is there. Gives the version before.
+fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<String> {
     let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
     publish(&scene.publisher, GOOD, &bundle, &keys())?;
     let size = fs::metadata(&bundle).context("the bundle")?.len();
@@ -70,7 +77,7 @@ fn an_update_is_fetched_tried_and_kept_and_the_owner_may_go_back() -> Result<()>
     guest::assert_slot_is_good(&scene.vm)?;
     scene.chat("again")?;
     let said = runtime.block_on(talkers.said());
-    let database = database(&scene)?;
+    let database = copy_database(&scene.vm, &scene.lab)?;
     let found = runtime.block_on(Archives::default().check(&database, &server.domain, said))?;
     scene.lab.note(&format!(
         "acknowledged during the update and in the archives: {found:?}"
@@ -80,38 +87,29 @@ fn an_update_is_fetched_tried_and_kept_and_the_owner_may_go_back() -> Result<()>
         "nobody talked during the update: {found:?}"
     );
 
+    Ok(old)
+}
+
+/// The owner goes back to the version before.
+fn assert_back(scene: &mut Scene, old: &str) -> Result<()> {
     let status = scene.update("rollback")?;
     ensure!(
-        status["update"]["state"] == "committed" && status["running"]["version"] == old.as_str(),
+        status["update"]["state"] == "committed" && status["running"]["version"] == old,
         "the old version did not come back: {status}"
     );
     ensure!(
-        status["update"]["version"] == old.as_str(),
+        status["update"]["version"] == old,
         "it is not called by its version: {status}"
     );
     scene.vm.wait_ready()?;
-    scene.chat("again")?;
-    scene.end();
-    Ok(())
-}
-
-/// A copy of the box's database, whose server is stopped for it.
-fn database(scene: &Scene) -> Result<PathBuf> {
-    let text = scene
-        .vm
-        .run("systemctl stop imd && base64 -w0 /var/lib/imd/imd.sqlite && systemctl start imd")?;
-    let place = scene.lab.work.join("imd.sqlite");
-    fs::write(&place, STANDARD.decode(text.trim())?).context("keep the box's database")?;
-    Ok(place)
+    scene.chat("again")
 }
 
 /// What a bundle has on its boot partition, so that a test finds the place.
 const NOTE: &str = "This is a note that a test changes by one byte.";
 
-#[test]
-#[ignore = "run `ci/test --only update`"]
-fn what_may_not_be_installed_is_refused_and_the_old_version_runs_on() -> Result<()> {
-    let scene = Scene::begin("refused")?;
+/// What is not as it was signed, and what is not for this box, is refused; the old version runs on.
+fn assert_refusals(scene: &Scene) -> Result<()> {
     let with_note = |version: &str, keys: &Keys, compatible: Option<&str>| -> Result<Vec<u8>> {
         let change = Change {
             boot: &[("note.txt", NOTE)],
@@ -164,7 +162,5 @@ fn what_may_not_be_installed_is_refused_and_the_old_version_runs_on() -> Result<
         scene.vm.run("fw_printenv -n BOOT_ORDER")?.starts_with('A'),
         "the boot loader would take slot B"
     );
-    scene.chat("again")?;
-    scene.end();
     Ok(())
 }

@@ -10,6 +10,7 @@ use perch_tests::chat::{assert_web, server_on};
 use perch_tests::clients::converse;
 use perch_tests::guest;
 use perch_tests::lab::Lab;
+use perch_tests::moments::{moments, number_from};
 use perch_tests::node::Project;
 use perch_tests::qemu::Board;
 use perch_tests::tuning;
@@ -178,31 +179,6 @@ fn a_first_boot_with_power_cuts_ends_as_one_without() -> Result<()> {
     }
     lab.passed();
     Ok(())
-}
-
-/// A number from the environment; absent: `default`.
-fn number_from(variable: &str, default: u64) -> Result<u64> {
-    match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .with_context(|| format!("{variable} is {text:?}; accepted: a whole number")),
-        Err(_) => Ok(default),
-    }
-}
-
-/// Moments between the kernel's start and the end of the boot, one in each of `count` equal parts, from a seed.
-fn moments(seed: u64, count: u32, kernel: Duration, whole: Duration) -> Vec<Duration> {
-    let part = (whole.saturating_sub(kernel)) / count.max(1);
-    let mut state = seed;
-    let cuts = (0..count).map(|index| {
-        // Knuth's MMIX generator: enough to spread a handful of moments.
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let share = u32::try_from(state >> 40).unwrap_or(0) % 1000;
-        kernel + part * index + part * share / 1000
-    });
-    cuts.collect()
 }
 
 fn differences(wanted: &str, found: &str) -> String {

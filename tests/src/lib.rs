@@ -36,6 +36,7 @@ pub mod guest;
 pub mod host_box;
 pub mod host_imd;
 pub mod lab;
+pub mod moments;
 pub mod node;
 pub mod peers;
 pub mod publisher;

@@ -1,8 +1,11 @@
 //! A box on which an update is tried, from its first start to what became of it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::box_settings::{ANNA, BEN, perch_toml};
@@ -121,4 +124,20 @@ impl Scene {
         self.vm.passed();
         self.lab.passed();
     }
+}
+
+/// A copy of a box's database, whose server is stopped for it.
+///
+/// # Errors
+///
+/// The server does not stop or start, or the file is not there.
+pub fn copy_database(vm: &Vm, lab: &Lab) -> Result<PathBuf> {
+    let text =
+        vm.run("systemctl stop imd && base64 -w0 /var/lib/imd/imd.sqlite && systemctl start imd")?;
+    let place = lab.work.join("imd.sqlite");
+    let content = STANDARD
+        .decode(text.trim())
+        .context("the database's text")?;
+    fs::write(&place, content).context("keep the box's database")?;
+    Ok(place)
 }

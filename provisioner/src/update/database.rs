@@ -1,6 +1,7 @@
 //! The copy of the server's database that is made before another version first opens it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -124,10 +125,16 @@ pub fn schema_now(files: &Files) -> Option<u32> {
     schema(&files.path(DATABASE)).ok()
 }
 
+/// Bytes of a database's header.
+const HEADER: u64 = 100;
+
 fn schema(database: &Path) -> Result<u32> {
-    let header = fs::read(database)
-        .with_context(|| format!("reading {}", database.display()))
-        .map(|bytes| version_in(&bytes).unwrap_or_default())?;
+    // The header alone: the file may be larger than the memory.
+    let mut header = Vec::new();
+    fs::File::open(database)
+        .and_then(|file| file.take(HEADER).read_to_end(&mut header))
+        .with_context(|| format!("reading {}", database.display()))?;
+    let header = version_in(&header).unwrap_or_default();
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let log = fs::read(PathBuf::from(log)).unwrap_or_default();
