@@ -18,8 +18,8 @@ use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use serde_json::json;
 
-/// How often the power is cut in the first boot, unless `PERCH_CUTS` says otherwise.
-const CUTS: u32 = 2;
+/// How often the power is cut in the first boot, unless `PERCH_CUTS` says otherwise, as `ci/powercut` does.
+const CUTS: u32 = 1;
 
 fn flashed(lab: &Lab, key: &SshKey) -> Result<Card> {
     let card = Card::flash(lab, "card")?;
