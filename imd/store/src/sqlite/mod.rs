@@ -232,6 +232,9 @@ fn prepare(path: &Path, options: SqliteOptions) -> std::result::Result<Connectio
     let transaction = connection.transaction()?;
     search::switch(&transaction, options.full_text)?;
     transaction.commit()?;
+    // What the check and the steps of a new schema have read and compiled is not what people need next: a megabyte on a small box.
+    connection.flush_prepared_statement_cache();
+    connection.execute_batch("PRAGMA shrink_memory;")?;
     Ok(connection)
 }
 
