@@ -62,6 +62,9 @@ async fn upload(admin: &Administrator, folder: &Path, id: &str, content: &str) {
     fs::write(place.join(id), content).unwrap();
 }
 
+/// A process makes one backup at a time, and the tests of a file run in one.
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn made(folder: &Path) -> (Manifest, PathBuf) {
     let data = folder.join("data");
     fs::create_dir_all(&data).unwrap();
@@ -76,6 +79,7 @@ async fn made(folder: &Path) -> (Manifest, PathBuf) {
     let new = NewBackup {
         folder: to.display().to_string(),
     };
+    let _one = ONE.lock().await;
     (admin.back_up(new).await.unwrap(), to)
 }
 
@@ -128,6 +132,7 @@ async fn a_folder_that_cannot_be_made_is_refused_and_nothing_is_left() {
         let new = NewBackup {
             folder: bad.to_owned(),
         };
+        let _one = ONE.lock().await;
         let refused = admin.back_up(new).await;
         assert!(
             matches!(refused, Err(Refusal::Invalid(_))),
