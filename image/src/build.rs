@@ -195,7 +195,8 @@ fn resolve(
 
 /// Pages of programs are memory on every box: relocations are packed (600 KiB less of `imd` are read at its start), and functions
 /// that came out the same are there once. Debian's GNU ld can do neither for arm64.
-const LINKING: &str = "-C link-arg=-fuse-ld=mold -C link-arg=-Wl,--pack-dyn-relocs=relr -C link-arg=-Wl,--icf=safe";
+const LINKING: &str =
+    "-C link-arg=-fuse-ld=mold -C link-arg=-Wl,--pack-dyn-relocs=relr -C link-arg=-Wl,--icf=safe";
 
 fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
     let top = configs.top.display();
