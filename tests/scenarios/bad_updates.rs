@@ -1,8 +1,9 @@
-//! Updates that go wrong on the emulated box: each ends in the old slot, with the chat working and the reason said.
+//! Updates that go wrong on the emulated box: each ends in the old slot, with the chat working and the reason said. And the owner's way
+//! back from one that went well.
 
 use anyhow::{Result, ensure};
-use perch_tests::update_scene::{BAD, Scene};
-use perch_tests::updates::Change;
+use perch_tests::update_scene::{BAD, GOOD, Scene};
+use perch_tests::updates::{Change, keys, publish, release, status};
 
 #[test]
 #[ignore = "run `ci/test --only bad-updates`"]
@@ -110,6 +111,34 @@ fn a_boot_partition_without_a_kernel_is_left() -> Result<()> {
         },
         "did not start",
     )?;
+    scene.end();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn the_owner_may_go_back_to_the_version_before() -> Result<()> {
+    let mut scene = Scene::begin("back")?;
+    let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
+    publish(&scene.publisher, GOOD, &bundle, &keys())?;
+    let old = status(&scene.vm)?["running"]["version"].clone();
+    let kept = scene.update("install")?;
+    ensure!(
+        kept["running"]["version"] == GOOD,
+        "it was not kept: {kept}"
+    );
+    scene.vm.wait_ready()?;
+    let back = scene.update("rollback")?;
+    ensure!(
+        back["update"]["state"] == "committed" && back["running"]["version"] == old,
+        "the old version did not come back: {back}"
+    );
+    ensure!(
+        back["update"]["version"] == old,
+        "it is not called by its version: {back}"
+    );
+    scene.vm.wait_ready()?;
+    scene.chat("again")?;
     scene.end();
     Ok(())
 }

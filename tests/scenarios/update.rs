@@ -19,26 +19,20 @@ const TALKERS: usize = 4;
 
 #[test]
 #[ignore = "run `ci/test --only update`"]
-fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may_and_its_owner_goes_back()
--> Result<()> {
+fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
     let mut scene = Scene::begin("good")?;
     assert_refusals(&scene)?;
-    let old = assert_updated_while_people_talk(&mut scene)?;
-    assert_back(&mut scene, &old)?;
+    assert_updated_while_people_talk(&mut scene)?;
     scene.end();
     Ok(())
 }
 
-/// The new version is fetched, tried and kept; what people said meanwhile is there. Gives the version before.
-fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<String> {
+/// The new version is fetched, tried and kept; what people said meanwhile is there.
+fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<()> {
     let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
     publish(&scene.publisher, GOOD, &bundle, &keys())?;
     let size = fs::metadata(&bundle).context("the bundle")?.len();
     let before = status(&scene.vm)?;
-    let old = before["running"]["version"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
     ensure!(before["running"]["slot"] == "A", "{before}");
     let said = scene.vm.run("provisioner update check")?;
     ensure!(said.contains(GOOD), "the check says {said}");
@@ -86,23 +80,7 @@ fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<String> {
         found.acknowledged > 0,
         "nobody talked during the update: {found:?}"
     );
-
-    Ok(old)
-}
-
-/// The owner goes back to the version before.
-fn assert_back(scene: &mut Scene, old: &str) -> Result<()> {
-    let status = scene.update("rollback")?;
-    ensure!(
-        status["update"]["state"] == "committed" && status["running"]["version"] == old,
-        "the old version did not come back: {status}"
-    );
-    ensure!(
-        status["update"]["version"] == old,
-        "it is not called by its version: {status}"
-    );
-    scene.vm.wait_ready()?;
-    scene.chat("again")
+    Ok(())
 }
 
 /// What a bundle has on its boot partition, so that a test finds the place.
