@@ -134,8 +134,7 @@ fn night(files: &Files, system: &dyn System) -> Result<bool> {
         minute(&time).is_some_and(|minute| source.window.unwrap_or_default().holds(minute));
     if let State::Available { release } = updater.state().clone()
         && source.automatic
-        // Going back is the owner's choice alone, also where a power cut has interrupted it.
-        && release.source.is_some()
+        && Kept::load(files)?.may_install_by_itself(&release)
         && inside
     {
         updater.install(release)?;

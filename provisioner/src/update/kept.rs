@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
-use super::machine::State;
+use super::machine::{Release, State};
 use crate::files::{Access, Files};
 
 const STATE: &str = "/var/lib/perch/update/state.json";
@@ -62,8 +62,43 @@ impl Kept {
         known.or_else(|| left.cloned())
     }
 
+    /// Whether the box may install a release without being asked. Going back is the owner's choice alone, also where a power cut has
+    /// interrupted it; and what the owner has gone back from is not installed again the next night.
+    #[must_use]
+    pub fn may_install_by_itself(&self, release: &Release) -> bool {
+        release.source.is_some() && self.left.as_ref() != Some(&release.version)
+    }
+
     pub(super) fn save(&self, files: &Files) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).context("writing the update's state as JSON")?;
         files.replace(STATE, &text, Access::Root).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_night_a_box_takes_what_is_new_and_not_what_its_owner_went_back_from() {
+        let release = |version: &str, source: Option<&str>| Release {
+            version: version.to_owned(),
+            source: source.map(str::to_owned),
+            bytes: None,
+            downgrade: false,
+        };
+        let kept = Kept {
+            left: Some("2.0.0".to_owned()),
+            ..Kept::default()
+        };
+        for (version, source, wanted) in [
+            ("2.0.0", Some("https://u/b"), false),
+            ("2.0.1", Some("https://u/b"), true),
+            // What the other slot has: a way back that was interrupted.
+            ("1.0.0", None, false),
+        ] {
+            let release = release(version, source);
+            assert_eq!(kept.may_install_by_itself(&release), wanted, "{release:?}");
+        }
     }
 }
