@@ -1,6 +1,7 @@
 """The chat of two people on a booted box, before and after a reset."""
 
-from perch_client import Client, become_contacts, check, main, subscription
+from perch_client import DEADLINE, Client, become_contacts, check, main, subscription
+from rooms import configure, enter, expect_talk, person, say
 
 TALK = [("anna", "Hello, Ben"), ("ben", "Hello, Anna"), ("anna", "Ça va? 你好"), ("ben", "All well & <fine>")]
 AGAIN = "Still there?"
@@ -59,5 +60,49 @@ async def again(settings):
     await ben.log_out()
 
 
+async def in_the_room(settings, prepare=None):
+    """Both are in the room; what has been said in it before is read already."""
+    room = f"tea@rooms.{settings['domain']}"
+    anna, ben = person(settings, "anna"), person(settings, "ben")
+    await anna.log_in()
+    await ben.log_in()
+    await enter(anna, room, "Anna")
+    if prepare:
+        await prepare(anna, room)
+    await enter(ben, room, "Ben")
+    for client in (anna, ben):
+        while not client.talk.empty():
+            client.talk.get_nowait()
+    return room, anna, ben
+
+
+async def say_in_the_room(room, anna, ben, body):
+    say(anna, room, body)
+    for client in (anna, ben):
+        await expect_talk(client, "Anna", body)
+    await anna.log_out()
+    await ben.log_out()
+
+
+async def open_a_room(settings):
+    """Anna opens a room for good, and says something in it."""
+    async def keep(client, room):
+        await configure(client, room, roomname="Tea time", persistentroom=True)
+
+    room, anna, ben = await in_the_room(settings, keep)
+    await say_in_the_room(room, anna, ben, TALK[0][1])
+
+
+async def again_in_the_room(settings):
+    """The room has its name and everything that was said in it."""
+    room, anna, ben = await in_the_room(settings)
+    info = await ben.plugin["xep_0030"].get_info(jid=room, timeout=DEADLINE)
+    names = {identity[3] for identity in info["disco_info"]["identities"]}
+    check(names == {"Tea time"}, f"the room is called {names}")
+    said = [body for _, _, body in await anna.archive(jid=room)]
+    check(said[:1] == [TALK[0][1]] and all(body == AGAIN for body in said[1:]), f"the room's archive has {said}")
+    await say_in_the_room(room, anna, ben, AGAIN)
+
+
 if __name__ == "__main__":
-    main({"meet": meet, "again": again})
+    main({"meet": meet, "again": again, "open_a_room": open_a_room, "again_in_the_room": again_in_the_room})

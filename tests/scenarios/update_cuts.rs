@@ -56,10 +56,10 @@ impl Place {
 
     /// How long an update takes with nothing in its way.
     fn whole(&self, prepared: &Card) -> Result<Duration> {
-        let vm = self.start(&prepared.copy(&self.lab, "whole")?)?;
+        let mut vm = self.start(&prepared.copy(&self.lab, "whole")?)?;
         let begun = Instant::now();
         vm.run(INSTALL)?;
-        let status = outcome_of_that(&vm)?;
+        let status = outcome_of_that(&mut vm)?;
         ensure!(status == "committed", "the update without a cut: {status}");
         let whole = begun.elapsed();
         vm.passed();
@@ -68,7 +68,7 @@ impl Place {
 }
 
 /// [`outcome`], but not that of an update before.
-fn outcome_of_that(vm: &Vm) -> Result<String> {
+fn outcome_of_that(vm: &mut Vm) -> Result<String> {
     wait_until(Duration::from_secs(60), "the update to begin", || {
         let status = status(vm)?;
         Ok((status["update"]["state"] != "available").then_some(()))
@@ -154,7 +154,7 @@ fn cut(
     if state != "committed" {
         vm.run("provisioner update check")?;
         vm.run(INSTALL)?;
-        let then = outcome_of_that(&vm)?;
+        let then = outcome_of_that(&mut vm)?;
         ensure!(then == "committed", "an update after the cut: {then}");
     }
     vm.passed();

@@ -67,7 +67,7 @@ pub fn assert_board(vm: &Vm, board: Board) -> Result<()> {
     let machine = vm.run("uname -m; tr -d '\\0' </proc/device-tree/model; tr '\\0' '\\n' </proc/device-tree/compatible")?;
     let wanted = match board {
         Board::Raspi4b => "Raspberry Pi 4 Model B",
-        Board::Virt => "linux,dummy-virt",
+        Board::Virt | Board::VirtUsb => "linux,dummy-virt",
     };
     ensure!(
         machine.starts_with("aarch64\n") && machine.contains(wanted),

@@ -16,7 +16,7 @@
 //! - [`xmpp`]: a small client of our own, for what slixmpp cannot do and for thousands of sessions.
 //! - [`fill`]: databases with millions of messages.
 //! - [`talkers`]: people who talk until the server is killed, and what must then be in the archives; [`slow_disk`]: a disk
-//!   whose syncs are slow, fail, or are forgotten, and whose power can be cut.
+//!   whose syncs are slow, fail, or are forgotten, and whose power can be cut; [`residents`]: people who come back and resume.
 //! - [`publisher`]: a static HTTPS server that counts what it sends; [`updates`]: releases made for a test, and a box that gets them.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
@@ -42,6 +42,7 @@ pub mod peers;
 pub mod publisher;
 pub mod qemu;
 pub mod qmp;
+pub mod residents;
 pub mod slow_disk;
 pub mod talkers;
 pub mod terminal;

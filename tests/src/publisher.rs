@@ -1,11 +1,11 @@
-//! A publisher's static HTTPS server on this computer, which counts what it sends. A guest reaches it at [`Publisher::url`].
+//! A publisher's static HTTPS server on this computer, which counts what it sends and can be made to stall. A guest reaches it at [`Publisher::url`].
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::pem::PemObject as _;
@@ -24,7 +24,29 @@ pub struct Publisher {
     /// The certificate of the authority that signed the server's.
     pub authority: PathBuf,
     port: u16,
-    sent: Arc<Mutex<BTreeMap<String, u64>>>,
+    sent: Arc<Sent>,
+}
+
+/// What was sent, and what may be.
+#[derive(Default)]
+struct Sent {
+    /// Bytes of each file since they were last taken.
+    bytes: Mutex<BTreeMap<String, u64>>,
+    /// Bytes that may still be sent before everything stands still; absent: no limit.
+    allowed: Mutex<Option<u64>>,
+    more_allowed: Condvar,
+}
+
+impl Sent {
+    /// Waits until so many bytes may be sent.
+    fn wait_for_leave(&self, bytes: u64) {
+        let allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = |allowed: &mut Option<u64>| allowed.is_some_and(|left| left < bytes);
+        let allowed = self.more_allowed.wait_while(allowed, standing);
+        if let Some(left) = &mut *allowed.unwrap_or_else(PoisonError::into_inner) {
+            *left -= bytes;
+        }
+    }
 }
 
 impl Publisher {
@@ -76,8 +98,30 @@ impl Publisher {
     /// Bytes of a file that were sent since the last call.
     #[must_use]
     pub fn take_sent(&self, name: &str) -> u64 {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = self
+            .sent
+            .bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         sent.remove(name).unwrap_or(0)
+    }
+
+    /// Bytes of a file that were sent since they were last taken.
+    #[must_use]
+    pub fn sent(&self, name: &str) -> u64 {
+        let sent = self
+            .sent
+            .bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sent.get(name).copied().unwrap_or(0)
+    }
+
+    /// After so many more bytes of files nothing more is sent, and no connection closed; absent: everything goes on.
+    pub fn stall_after(&self, bytes: Option<u64>) {
+        let allowed = self.sent.allowed.lock();
+        *allowed.unwrap_or_else(PoisonError::into_inner) = bytes;
+        self.sent.more_allowed.notify_all();
     }
 }
 
@@ -86,7 +130,7 @@ fn answer_all(
     socket: TcpStream,
     config: Arc<ServerConfig>,
     folder: &Path,
-    sent: &Mutex<BTreeMap<String, u64>>,
+    sent: &Sent,
 ) -> Result<()> {
     socket.set_nodelay(true)?;
     let connection = ServerConnection::new(config)?;
@@ -96,8 +140,9 @@ fn answer_all(
         let output = stream.get_mut();
         output.write_all(head.as_bytes())?;
         if let Some((mut file, length)) = body {
+            sent.wait_for_leave(length);
             let copied = std::io::copy(&mut (&mut file).take(length), output)?;
-            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = sent.bytes.lock().unwrap_or_else(PoisonError::into_inner);
             *sent.entry(request.name).or_default() += copied;
         }
         output.flush()?;

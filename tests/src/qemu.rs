@@ -21,6 +21,8 @@ const VIRT_U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
 pub enum Board {
     /// QEMU's generic arm64 machine: fast, for volume.
     Virt,
+    /// The same, which starts from a disk on USB.
+    VirtUsb,
     /// A Raspberry Pi 4B: slow, for the truth.
     Raspi4b,
 }
@@ -112,7 +114,7 @@ pub fn command(
     ]);
     let disk = format!("format=raw,file={}", card.file.display());
     match board {
-        Board::Virt => {
+        Board::Virt | Board::VirtUsb => {
             qemu.args([
                 "-M",
                 "virt",
@@ -123,7 +125,13 @@ pub fn command(
                 "-bios",
                 VIRT_U_BOOT,
             ]);
-            qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
+            if board == Board::VirtUsb {
+                qemu.arg("-drive").arg(format!("if=none,id=disk,{disk}"));
+                qemu.args(["-device", "qemu-xhci"]);
+                qemu.args(["-device", "usb-storage,drive=disk"]);
+            } else {
+                qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
+            }
             qemu.args(["-device", "virtio-net-pci,netdev=n0,romfile="]);
         }
         Board::Raspi4b => {
@@ -131,7 +139,8 @@ pub fn command(
             qemu.args(["-M", "raspi4b", "-m", "2G"]);
             qemu.arg("-kernel").arg(kernel).arg("-dtb").arg(tree);
             qemu.arg("-drive").arg(format!("if=sd,{disk}"));
-            // Its network is plugged in later: see `plug_network_in`.
+            // Its network is plugged in later: see `plug_network_in`. After a restart it would not come back: `Vm::keep_on` starts anew.
+            qemu.arg("-no-reboot");
         }
     }
     for number in 0..2 {

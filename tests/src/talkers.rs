@@ -26,10 +26,10 @@ pub fn name(person: usize) -> String {
 /// What one person has sent.
 #[derive(Debug, Default)]
 pub struct Said {
-    person: usize,
-    sent: usize,
+    pub(crate) person: usize,
+    pub(crate) sent: usize,
     /// The first so many are acknowledged.
-    acknowledged: usize,
+    pub(crate) acknowledged: usize,
 }
 
 /// People who are talking.
@@ -150,7 +150,7 @@ impl Talker {
 }
 
 /// The text of a message; no two have the same.
-fn body(run: usize, person: usize, number: usize) -> String {
+pub(crate) fn body(run: usize, person: usize, number: usize) -> String {
     format!("run {run} person {person} number {number}")
 }
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use image::config::Configs;
@@ -17,9 +16,6 @@ use crate::lab::{Lab, repository};
 use crate::publisher::Publisher;
 use crate::vm::Vm;
 use crate::wait::wait_until;
-
-/// A download, three starts of a slot that does not work, and the way back, on a machine that does other work meanwhile.
-const OUTCOME: Duration = Duration::from_secs(1800);
 
 /// What a release has that the one in `dist/` has not.
 #[derive(Default)]
@@ -152,9 +148,12 @@ pub fn status(vm: &Vm) -> Result<Value> {
 ///
 /// # Errors
 ///
-/// It has not in half an hour.
-pub fn outcome(vm: &Vm) -> Result<Value> {
-    wait_until(OUTCOME, "the update to come to its end", || {
+/// It has not in the time of five starts.
+pub fn outcome(vm: &mut Vm) -> Result<Value> {
+    // A download, three starts of a slot that does not work, and the way back, on a machine that does other work meanwhile.
+    let deadline = vm.boot_deadline() * 5;
+    wait_until(deadline, "the update to come to its end", || {
+        vm.keep_on()?;
         let status = status(vm)?;
         let state = status["update"]["state"].as_str().unwrap_or_default();
         match state {

@@ -248,23 +248,42 @@ impl Vm {
     /// QEMU is gone, or does not start again.
     pub fn reset(&mut self) -> Result<()> {
         match self.board {
-            Board::Virt => Qmp::connect(&self.monitor)?.command("system_reset"),
-            Board::Raspi4b => {
-                self.end();
-                fs::remove_file(&self.monitor).ok();
-                let Self {
-                    board,
-                    card,
-                    ports,
-                    work,
-                    logs,
-                    monitor,
-                    devices,
-                    ..
-                } = &*self;
-                self.qemu = switch_on(*board, card, *ports, work, logs, monitor, devices)?;
-                Ok(())
-            }
+            Board::Raspi4b => self.cut_power_and_start(),
+            _ => Qmp::connect(&self.monitor)?.command("system_reset"),
+        }
+    }
+
+    /// Pulls the plug and puts it back.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not start again.
+    pub fn cut_power_and_start(&mut self) -> Result<()> {
+        self.end();
+        fs::remove_file(&self.monitor).ok();
+        let Self {
+            board,
+            card,
+            ports,
+            work,
+            logs,
+            monitor,
+            devices,
+            ..
+        } = &*self;
+        self.qemu = switch_on(*board, card, *ports, work, logs, monitor, devices)?;
+        Ok(())
+    }
+
+    /// The emulated Pi ends when its guest restarts it (see [`Vm::reset`]): starts it again if it has.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not start again.
+    pub fn keep_on(&mut self) -> Result<()> {
+        match self.board {
+            Board::Raspi4b if !self.is_running() => self.cut_power_and_start(),
+            _ => Ok(()),
         }
     }
 
@@ -369,7 +388,7 @@ impl Vm {
 
 fn boot_deadline(board: Board) -> Duration {
     match board {
-        Board::Virt => Duration::from_secs(420),
+        Board::Virt | Board::VirtUsb => Duration::from_secs(420),
         Board::Raspi4b => Duration::from_secs(900),
     }
 }

@@ -85,6 +85,22 @@ impl Connector {
         resource: &str,
         login: Login,
     ) -> Result<Client> {
+        let mut client = self.authenticate(user, password, login).await?;
+        client.bind(resource).await?;
+        Ok(client)
+    }
+
+    /// Opens a stream on which a resource can be bound, or a session resumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::log_in`].
+    pub async fn authenticate(
+        &self,
+        user: &str,
+        password: &str,
+        login: Login,
+    ) -> Result<Client> {
         let tcp = TcpStream::connect(("127.0.0.1", self.port))
             .await
             .context("connect")?;
@@ -101,16 +117,6 @@ impl Connector {
             Login::ScramSha256PlusForged => client.scram(user, password, true).await?,
         }
         client.open(&self.domain).await?;
-        client
-            .send(&format!(
-                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
-                 <resource>{resource}</resource></bind></iq>"
-            ))
-            .await?;
-        let bound = client.read_past("</iq>").await?;
-        if !bound.contains("<jid>") {
-            bail!("the server did not bind {resource}: {bound}");
-        }
         Ok(client)
     }
 }
@@ -172,6 +178,24 @@ impl Client {
         tokio::time::timeout(ANSWER, read)
             .await
             .with_context(|| format!("no {mark} within {ANSWER:?}"))?
+    }
+
+    /// Binds a resource (RFC 6120 §7).
+    ///
+    /// # Errors
+    ///
+    /// The server refused.
+    pub async fn bind(&mut self, resource: &str) -> Result<()> {
+        self.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <resource>{resource}</resource></bind></iq>"
+        ))
+        .await?;
+        let bound = self.read_past("</iq>").await?;
+        if !bound.contains("<jid>") {
+            bail!("the server did not bind {resource}: {bound}");
+        }
+        Ok(())
     }
 
     async fn open(&mut self, domain: &str) -> Result<()> {
