@@ -92,7 +92,10 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
     let schema = format!("[Service]\nExecStopPost=+/bin/sh -c \"{NEWER_SCHEMA}\"\n");
     let change = Change {
         root: &[
-            ("usr/lib/systemd/system/imd.service.d/migration.conf", &schema),
+            (
+                "usr/lib/systemd/system/imd.service.d/migration.conf",
+                &schema,
+            ),
             (
                 "usr/lib/systemd/system/broken.service",
                 "[Service]\nType=oneshot\nExecStart=/bin/false\n",
@@ -116,7 +119,9 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
     let during = wait_until(scene.vm.boot_deadline(), "the trial", || {
         let status = status(&scene.vm)?;
         ensure!(status["running"]["slot"] == "B", "{status}");
-        runtime.block_on(Talkers::start(&connector, TALKERS, 1)).map(Some)
+        runtime
+            .block_on(Talkers::start(&connector, TALKERS, 1))
+            .map(Some)
     })?;
     let outcome = outcome(&mut scene.vm)?;
     let during = runtime.block_on(during.said());
@@ -132,12 +137,18 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
     let database = copy_database(&scene.vm, &scene.lab)?;
     let check = |database: &PathBuf, said| {
         let found = runtime.block_on(Archives::default().check(database, &server.domain, said))?;
-        scene.lab.note(&format!("{}: {found:?}", database.display()));
+        scene
+            .lab
+            .note(&format!("{}: {found:?}", database.display()));
         ensure!(found.acknowledged > 0, "nothing was said: {found:?}");
         anyhow::Ok(())
     };
     check(&database, before)?;
-    let version = output_of(Command::new("sqlite3").arg(&database).arg("PRAGMA user_version"))?;
+    let version = output_of(
+        Command::new("sqlite3")
+            .arg(&database)
+            .arg("PRAGMA user_version"),
+    )?;
     let aside = copy_aside(&scene)?;
     // This computer's programs refuse the newer schema as well.
     let number = format!("PRAGMA user_version = {}", version.trim());
@@ -155,7 +166,10 @@ fn copy_aside(scene: &Scene) -> Result<PathBuf> {
         .vm
         .run("tar -C /var/lib/perch/update/after -c . | base64 -w0")?;
     let packed = STANDARD.decode(packed.trim()).context("the packed files")?;
-    output_with_input(Command::new("tar").arg("-x").arg("-C").arg(&folder), &packed)?;
+    output_with_input(
+        Command::new("tar").arg("-x").arg("-C").arg(&folder),
+        &packed,
+    )?;
     Ok(folder.join("imd.sqlite"))
 }
 

@@ -53,7 +53,9 @@ fn assert_a_cut_does_no_harm(scene: &mut Scene) -> Result<()> {
     scene.vm.cut_power_and_start()?;
     scene.vm.wait_ready()?;
     let status = status(&scene.vm)?;
-    scene.lab.note(&format!("after the cut: {}", status["update"]));
+    scene
+        .lab
+        .note(&format!("after the cut: {}", status["update"]));
     ensure!(
         status["running"]["slot"] == "A" && status["update"]["state"] == "available",
         "{status}"

@@ -55,7 +55,10 @@ fn three_updates_in_a_row_lose_nothing_and_the_owner_may_go_back() -> Result<()>
     publish(&scene.publisher, VERSIONS[2], &bundle, &next)?;
     scene.assert_kept(VERSIONS[2], |scene| {
         scene.vm.run("provisioner update check").map(drop)?;
-        scene.vm.run("systemctl --no-block start perch-update@install.service").map(drop)
+        scene
+            .vm
+            .run("systemctl --no-block start perch-update@install.service")
+            .map(drop)
     })?;
     as_before(&scene)?;
 
@@ -137,10 +140,7 @@ fn assert_the_old_chain_is_refused(scene: &Scene) -> Result<()> {
     let Err(refusal) = scene.vm.run("provisioner update check") else {
         bail!("a list that the old chain signed was taken");
     };
-    ensure!(
-        format!("{refusal:#}").contains("not signed"),
-        "{refusal:#}"
-    );
+    ensure!(format!("{refusal:#}").contains("not signed"), "{refusal:#}");
     fs::remove_dir_all(&scene.publisher.folder).context("remove the old publisher's folder")?;
     fs::create_dir(&scene.publisher.folder).context("make a publisher's folder")
 }
@@ -159,7 +159,9 @@ fn a_box_that_starts_from_a_usb_disk_is_updated_like_one_with_a_card() -> Result
     publish(&scene.publisher, VERSIONS[0], &bundle, &keys())?;
     scene.assert_kept(VERSIONS[0], |scene| {
         // The connection may break before the answer.
-        let said = scene.vm.run("provisioner update check && provisioner update install");
+        let said = scene
+            .vm
+            .run("provisioner update check && provisioner update install");
         scene.lab.note(&format!("install: {said:?}"));
         Ok(())
     })?;

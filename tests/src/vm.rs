@@ -281,10 +281,10 @@ impl Vm {
     ///
     /// QEMU does not start again.
     pub fn keep_on(&mut self) -> Result<()> {
-        match self.board {
-            Board::Raspi4b if !self.is_running() => self.cut_power_and_start(),
-            _ => Ok(()),
+        if self.board == Board::Raspi4b && !self.is_running() {
+            self.cut_power_and_start()?;
         }
+        Ok(())
     }
 
     /// Pulls the plug: QEMU is killed where it stands.

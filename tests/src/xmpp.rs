@@ -95,12 +95,7 @@ impl Connector {
     /// # Errors
     ///
     /// As [`Connector::log_in`].
-    pub async fn authenticate(
-        &self,
-        user: &str,
-        password: &str,
-        login: Login,
-    ) -> Result<Client> {
+    pub async fn authenticate(&self, user: &str, password: &str, login: Login) -> Result<Client> {
         let tcp = TcpStream::connect(("127.0.0.1", self.port))
             .await
             .context("connect")?;
