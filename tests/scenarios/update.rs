@@ -1,50 +1,103 @@
-//! Whole updates on the emulated box: from a publisher's server into the other slot, over a trial, and kept; and bundles that may not
-//! be installed.
+//! Whole updates on the emulated box: from a publisher's server into the other slot, over a power cut and a trial, and kept; and bundles
+//! that may not be installed.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use image::keys::Keys;
 use perch_tests::chat::server_on;
 use perch_tests::guest;
-use perch_tests::talkers::{self, Archives, Talkers};
+use perch_tests::moments::{moments, number_from};
+use perch_tests::talkers::{self, Archives, Said, Talkers};
 use perch_tests::update_scene::{GOOD, Scene, copy_database};
 use perch_tests::updates::{Change, keys, publish, published_name, release, status};
+use perch_tests::wait::wait_until;
 use perch_tests::xmpp::Connector;
+use tokio::runtime::Runtime;
 
 /// How much of a bundle may be fetched when little has changed, in percent.
 const FETCHED: u64 = 15;
 /// People who talk as fast as they can while the box is updated.
 const TALKERS: usize = 4;
+/// The power is cut before this: the download, and what is done before the restart.
+const LAST_CUT: Duration = Duration::from_secs(60);
 
 #[test]
 #[ignore = "run `ci/test --only update`"]
 fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
     let mut scene = Scene::begin("good")?;
     assert_refusals(&scene)?;
-    assert_updated_while_people_talk(&mut scene)?;
+    for person in 0..TALKERS {
+        guest::add_user(&scene.vm, &talkers::name(person), talkers::PASSWORD)?;
+    }
+    let runtime = tokio::runtime::Runtime::new().context("start tokio")?;
+    let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
+    publish(&scene.publisher, GOOD, &bundle, &keys())?;
+    let cut_off = cut_in_an_update(&mut scene, &runtime)?;
+    let size = fs::metadata(&bundle).context("the bundle")?.len();
+    let restarted = update_while_people_talk(&mut scene, &runtime, size)?;
+    let database = copy_database(&scene.vm, &scene.lab)?;
+    let domain = guest::domain(&scene.vm)?;
+    for said in [cut_off, restarted] {
+        let found = runtime.block_on(Archives::default().check(&database, &domain, said))?;
+        scene
+            .lab
+            .note(&format!("acknowledged and in the archives: {found:?}"));
+        ensure!(
+            found.acknowledged > 0,
+            "nobody talked during the update: {found:?}"
+        );
+    }
     scene.end();
     Ok(())
 }
 
-/// The new version is fetched, tried and kept; what people said meanwhile is there.
-fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<()> {
-    let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
-    publish(&scene.publisher, GOOD, &bundle, &keys())?;
-    let size = fs::metadata(&bundle).context("the bundle")?.len();
-    let before = status(&scene.vm)?;
-    ensure!(before["running"]["slot"] == "A", "{before}");
-    let said = scene.vm.run("provisioner update check")?;
-    ensure!(said.contains(GOOD), "the check says {said}");
-
-    for person in 0..TALKERS {
-        guest::add_user(&scene.vm, &talkers::name(person), talkers::PASSWORD)?;
-    }
+fn talk(scene: &Scene, runtime: &Runtime, run: usize) -> Result<Talkers> {
     let server = server_on(&scene.vm, &scene.card, &scene.lab)?;
     let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
-    let runtime = tokio::runtime::Runtime::new().context("start tokio")?;
-    let talkers = runtime.block_on(Talkers::start(&connector, TALKERS, 0))?;
+    runtime.block_on(Talkers::start(&connector, TALKERS, run))
+}
 
+/// The power is cut at a moment of the download or just after it: the old version starts, and knows of the new one. Returns what
+/// people had said.
+fn cut_in_an_update(scene: &mut Scene, runtime: &Runtime) -> Result<(usize, Vec<Said>)> {
+    scene.vm.run("provisioner update check")?;
+    let talkers = talk(scene, runtime, 0)?;
+    scene
+        .vm
+        .run("systemctl --no-block start perch-update@install.service")?;
+    let begun = Instant::now();
+    let seed = number_from("PERCH_SEED", 2026)?;
+    let moment = moments(seed, 1, Duration::ZERO, LAST_CUT)[0];
+    wait_until(moment + LAST_CUT, "the moment", || {
+        Ok((begun.elapsed() >= moment).then_some(()))
+    })?;
+    let before =
+        status(&scene.vm).map_or_else(|error| format!("{error:#}"), |s| s["update"].to_string());
+    scene.vm.cut_power_and_start()?;
+    let said = runtime.block_on(talkers.said());
+    scene.vm.wait_ready()?;
+    let after = status(&scene.vm)?;
+    scene.lab.note(&format!(
+        "power cut {moment:?} after the button: {before}, then {}",
+        after["update"]
+    ));
+    ensure!(after["running"]["slot"] == "A", "{after}");
+    scene.chat("again")?;
+    Ok(said)
+}
+
+/// The new version is fetched, tried and kept. Returns what people said meanwhile.
+fn update_while_people_talk(
+    scene: &mut Scene,
+    runtime: &Runtime,
+    size: u64,
+) -> Result<(usize, Vec<Said>)> {
+    let said = scene.vm.run("provisioner update check")?;
+    ensure!(said.contains(GOOD), "the check says {said}");
+    let talkers = talk(scene, runtime, 1)?;
+    scene.publisher.take_sent(&published_name(GOOD));
     let status = scene.update("install")?;
     let sent = scene.publisher.take_sent(&published_name(GOOD));
     scene.lab.note(&format!(
@@ -70,17 +123,7 @@ fn assert_updated_while_people_talk(scene: &mut Scene) -> Result<()> {
     guest::assert_layout(&scene.vm)?;
     guest::assert_slot_is_good(&scene.vm)?;
     scene.chat("again")?;
-    let said = runtime.block_on(talkers.said());
-    let database = copy_database(&scene.vm, &scene.lab)?;
-    let found = runtime.block_on(Archives::default().check(&database, &server.domain, said))?;
-    scene.lab.note(&format!(
-        "acknowledged during the update and in the archives: {found:?}"
-    ));
-    ensure!(
-        found.acknowledged > 0,
-        "nobody talked during the update: {found:?}"
-    );
-    Ok(())
+    Ok(runtime.block_on(talkers.said()))
 }
 
 /// What a bundle has on its boot partition, so that a test finds the place.
