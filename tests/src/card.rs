@@ -1,7 +1,7 @@
 //! An SD card: a copy of the image as a user would flash it, and the files on its FAT partition.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -175,6 +175,22 @@ impl Card {
         let mut disk =
             File::open(&self.file).with_context(|| format!("open {}", self.file.display()))?;
         read_at(&mut disk, start + at, length)
+    }
+
+    /// Spoils a block of 4 KiB in partition `number`, as a failing card does.
+    ///
+    /// # Errors
+    ///
+    /// The partition is not there, or the card cannot be written.
+    pub fn damage(&self, number: u64, at: u64) -> Result<()> {
+        let start = self.partition(number)?.start;
+        let mut disk = File::options()
+            .write(true)
+            .open(&self.file)
+            .with_context(|| format!("open {}", self.file.display()))?;
+        disk.seek(SeekFrom::Start(start + at))
+            .context("seek on the card")?;
+        disk.write_all(&[0x5a; 4096]).context("spoil a block")
     }
 
     /// A partition's bytes as a file of their own, for tools that take no offset.
