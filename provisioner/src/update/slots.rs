@@ -68,6 +68,7 @@ pub fn write(
     let mut command = vec!["rauc", "install"];
     command.extend(trust.as_deref());
     command.push(source);
+    let begun = system.now().unix_timestamp();
     let done = system.run_as(None, &command, None);
     // Before a restart of RAUC's service, which forgets it.
     let reason = matches!(&done, Ok((status, _)) if *status != 0)
@@ -79,8 +80,33 @@ pub fn write(
     }
     match done? {
         (0, _) => Ok(()),
-        (_, said) => bail!("{}", last_error(&reason.unwrap_or(said))),
+        (_, said) => {
+            let text = last_error(&reason.unwrap_or(said));
+            if source.starts_with("https://") && has_stalled(system, begun) {
+                bail!("the server stopped sending, and was given up after five minutes ({text})");
+            }
+            bail!("{text}")
+        }
     }
+}
+
+/// Whether the kernel gave a bundle's server up since then (Unix time): a request of RAUC's network block device has 300 s. To RAUC that
+/// is a read error like any other, or its end: it maps what it reads into memory.
+fn has_stalled(system: &dyn System, since: i64) -> bool {
+    let since = format!("@{since}");
+    let command = [
+        "journalctl",
+        "-k",
+        "-b",
+        "-o",
+        "cat",
+        "--no-pager",
+        "-S",
+        &since,
+    ];
+    let said = system.run(&command, None).unwrap_or_default();
+    said.lines()
+        .any(|line| line.contains("block nbd") && line.contains("Connection timed out"))
 }
 
 /// Why RAUC's service did not install the last bundle; `rauc install` itself says only that it failed.
@@ -109,11 +135,18 @@ pub fn version_of(system: &dyn System, place: &str, authority: Option<&str>) -> 
         .filter(|_| place.starts_with("https://"))
         .map(|file| format!("--tls-ca={file}"));
     let mut command = vec!["rauc", "info", "--output-format=json"];
+    if place.starts_with("https://") {
+        // RAUC itself waits for a server without end.
+        command.splice(0..0, ["timeout", "300"]);
+    }
     command.extend(trust.as_deref());
     command.push(place);
     let (status, said) = system.run_as(None, &command, None)?;
-    if status != 0 {
-        bail!("{}", last_error(&said));
+    match status {
+        0 => {}
+        // timeout(1)'s own.
+        124 => bail!("the server did not answer in time"),
+        _ => bail!("{}", last_error(&said)),
     }
     let about: serde_json::Value =
         serde_json::from_str(&said).context("RAUC's description of the bundle")?;
