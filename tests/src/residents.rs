@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::sync::{Barrier, watch};
+use tokio::sync::{Barrier, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 
@@ -15,6 +15,8 @@ use crate::xmpp::{Client, Connector, Login};
 
 /// How often each says something.
 const PACE: Duration = Duration::from_secs(10);
+/// Logins at the same time when all begin: QEMU's network resets connections that come all at once.
+const AT_ONCE: usize = 10;
 /// How long a login or a resumption may take before it is tried anew.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two tries, so that a server that starts is not asked without end.
@@ -62,6 +64,7 @@ impl Residents {
         let (leave, left) = watch::channel(false);
         let all_said = Arc::new(Barrier::new(people));
         let sent: Arc<[AtomicUsize]> = (0..people).map(|_| AtomicUsize::new(0)).collect();
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         let mut logins = JoinSet::new();
         for person in 0..people {
             let mut resident = Resident {
@@ -78,9 +81,12 @@ impl Residents {
                 sent: Arc::clone(&sent),
                 all_said: Arc::clone(&all_said),
             };
+            let turns = Arc::clone(&turns);
             logins.spawn(async move {
-                let client = timeout(PATIENCE * 2, resident.log_in()).await;
-                let client = client.context("no login in time").flatten()?;
+                let _turn = turns.acquire().await?;
+                let client = timeout(PATIENCE, resident.log_in()).await;
+                let client = client.context("no login in time").flatten();
+                let client = client.with_context(|| name(resident.person))?;
                 anyhow::Ok((resident, client))
             });
         }
