@@ -90,9 +90,13 @@ impl Residents {
                 anyhow::Ok((resident, client))
             });
         }
-        let mut tasks = JoinSet::new();
+        let mut here = Vec::new();
         while let Some(done) = logins.join_next().await {
-            let (mut resident, client) = done.context("somebody's login")??;
+            here.push(done.context("somebody's login")??);
+        }
+        // Only now: what is said to somebody who has not enabled stream management yet is not counted.
+        let mut tasks = JoinSet::new();
+        for (mut resident, client) in here {
             let left = left.clone();
             tasks.spawn(async move { resident.stay(client, left).await });
         }
