@@ -1,5 +1,5 @@
-//! Asks Debian's archive, through apt with a state of its own under `target/`, which packages the image
-//! needs and at which versions, and fetches package files.
+//! Asks Debian's archive and those of the base and board ([`crate::bases`]), through apt with a state of its own under `target/`,
+//! which packages the image needs and at which versions, and fetches package files.
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +11,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     config::Configs,
+    kernel,
     lock::{Lock, Package, Usage},
     run::{Run, run},
+    sources::{self, Sources},
 };
 
 const HINT: &str = "check that the archive can be reached: ci/in-buildroot apt-get update";
@@ -21,37 +23,66 @@ const HINT: &str = "check that the archive can be reached: ci/in-buildroot apt-g
 pub struct Archive {
     dir: PathBuf,
     architecture: String,
+    sources: Sources,
 }
 
 impl Archive {
-    /// Makes the state in `dir` and fetches the archive's package lists. Sources are those of the build root.
+    /// Makes the state in `dir` and fetches the archives' package lists. Debian's own is taken from where the build root takes it.
     ///
     /// # Errors
-    /// The archive cannot be reached.
+    /// An archive cannot be reached, or is not signed as it should be.
     pub fn open(dir: &Path, configs: &Configs, lock: &Lock) -> Result<Self> {
+        let debian = sources::of_build_root(&configs.image.components.join(" "))?;
+        Self::open_at(dir, configs, lock, debian)
+    }
+
+    /// The same with Debian's own lines of `sources.list` given.
+    ///
+    /// # Errors
+    /// An archive cannot be reached, or is not signed as it should be.
+    pub fn open_at(dir: &Path, configs: &Configs, lock: &Lock, debian: String) -> Result<Self> {
         for folder in ["state/lists/partial", "cache/archives/partial", "debs"] {
             fs::create_dir_all(dir.join(folder))?;
         }
-        let sources = sources(&configs.image.components.join(" "))?;
-        fs::write(dir.join("sources.list"), sources)?;
-        fs::write(dir.join("preferences"), lock.preferences())?;
-        fs::write(dir.join("status"), "")?;
         let archive = Self {
             dir: dir.to_owned(),
             architecture: configs.image.architecture.clone(),
+            sources: Sources::new(configs, debian)?,
         };
+        fs::write(dir.join("sources.list"), archive.sources.list(|_| true))?;
+        fs::write(dir.join("preferences"), lock.preferences())?;
+        fs::write(dir.join("status"), "")?;
         archive
             .apt("apt-get")
             .args(["--quiet", "update", "--error-on=any"])
             .hint(HINT)
-            .ok()?;
+            .ok()
+            .map_err(|error| archive.sources.blame(error))?;
+        if !archive.sources.is_debian_alone() {
+            let releases = archive
+                .apt("apt-get")
+                .args(["indextargets", "--format", Sources::RELEASES])
+                .arg("Identifier: Packages")
+                .output()?;
+            let pins = archive.sources.pins(&releases)?;
+            fs::write(dir.join("preferences"), lock.preferences() + &pins)?;
+        }
         Ok(archive)
     }
 
-    /// The sources file, for mmdebstrap.
-    #[must_use]
-    pub fn sources_file(&self) -> PathBuf {
-        self.dir.join("sources.list")
+    /// The sources file for mmdebstrap: Debian's own, and the archives that an installed package is from.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn sources_file(&self, packages: &[Package]) -> Result<PathBuf> {
+        let text = self.sources.list(|archive| {
+            packages.iter().any(|package| {
+                package.usage == Usage::Installed && package.archive.as_ref() == Some(&archive.name)
+            })
+        });
+        let path = self.dir.join("bootstrap.list");
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 
     /// The preferences file (the lock's versions), for mmdebstrap.
@@ -91,7 +122,9 @@ impl Archive {
         for spec in self.file_packages(configs)? {
             wanted.entry(spec).or_insert(Usage::Files);
         }
-        self.describe(&wanted)
+        let mut packages = self.describe(&wanted)?;
+        self.name_archives(&mut packages)?;
+        Ok(packages)
     }
 
     /// Fetches the packages whose files are taken, and gives their paths by name.
@@ -118,25 +151,56 @@ impl Archive {
 
     /// `name=version` of the packages whose files are taken: the board's, the kernel and what it points to.
     fn file_packages(&self, configs: &Configs) -> Result<Vec<String>> {
-        let mut specs = Vec::new();
-        let kernel = &configs.board.kernel;
-        for name in configs.board.files.iter().chain([kernel]) {
-            specs.push(format!("{name}={}", self.candidate(name)?));
-        }
-        let shown = self
-            .apt("apt-cache")
-            .args(["show", &specs[specs.len() - 1]])
-            .output()?;
-        let depends =
-            field(&shown, "Depends").with_context(|| format!("{kernel} depends on nothing"))?;
+        let meta = &configs.on_base()?.kernel;
+        let mut names = configs.board.files.clone();
+        names.push(meta.clone());
         // "linux-image-6.12.1-arm64 (= 6.12.1-1)"
-        let real = depends
-            .split([',', ' '])
-            .next()
-            .filter(|name| name.starts_with("linux-image-"))
-            .with_context(|| format!("{kernel} depends on \"{depends}\", not on a kernel"))?;
-        specs.push(format!("{real}={}", self.candidate(real)?));
-        Ok(specs)
+        let depends = self.depends(meta)?;
+        let image = depends.iter().find(|name| kernel::version(name).is_some());
+        let image =
+            image.with_context(|| format!("{meta} depends on {depends:?}, not on a kernel"))?;
+        let version = kernel::version(image).unwrap_or_default();
+        // Newer kernels are in several packages, all of whose names end with the version.
+        let mut parts = vec![image.clone()];
+        let mut at = 0;
+        while let Some(part) = parts.get(at).cloned() {
+            for name in self.depends(&part)? {
+                if kernel::is_part(&name, version) && !parts.contains(&name) {
+                    parts.push(name);
+                }
+            }
+            at += 1;
+        }
+        names.extend(parts);
+        names
+            .iter()
+            .map(|name| Ok(format!("{name}={}", self.candidate(name)?)))
+            .collect()
+    }
+
+    /// The names a package depends on; of alternatives the first.
+    fn depends(&self, name: &str) -> Result<Vec<String>> {
+        let spec = format!("{name}={}", self.candidate(name)?);
+        let shown = self.apt("apt-cache").args(["show", &spec]).output()?;
+        let depends = field(&shown, "Depends").unwrap_or_default();
+        let first = |one: &str| {
+            let name = one.split(['|', ' ', ':']).find(|word| !word.is_empty())?;
+            Some(name.to_owned())
+        };
+        Ok(depends.split(',').filter_map(first).collect())
+    }
+
+    /// Notes which archive each package is from.
+    fn name_archives(&self, packages: &mut [Package]) -> Result<()> {
+        if self.sources.is_debian_alone() {
+            return Ok(());
+        }
+        let names = packages.iter().map(|package| &package.name);
+        let listed = self.apt("apt-cache").arg("madison").args(names).output()?;
+        for package in packages {
+            package.archive = self.sources.origin(package, &listed)?;
+        }
+        Ok(())
     }
 
     fn candidate(&self, name: &str) -> Result<String> {
@@ -174,6 +238,7 @@ impl Archive {
                     architecture: get("Architecture")?,
                     sha256: get("SHA256")?,
                     usage: *usage,
+                    archive: None,
                 });
             }
         }
@@ -227,25 +292,6 @@ fn field<'a>(stanza: &'a str, key: &str) -> Option<&'a str> {
     stanza
         .lines()
         .find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": "))
-}
-
-/// The build root's sources with other components and without backports.
-fn sources(components: &str) -> Result<String> {
-    let text = fs::read_to_string("/etc/apt/sources.list").context(
-        "cannot read /etc/apt/sources.list: `image build` runs in the build root (ci/in-buildroot)",
-    )?;
-    let lines: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with("deb ") && !line.contains("backports"))
-        .map(|line| {
-            line.split(' ')
-                .take_while(|word| *word != "main")
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-        .map(|line| format!("{line} {components}\n"))
-        .collect();
-    Ok(lines.concat())
 }
 
 #[cfg(test)]

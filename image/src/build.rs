@@ -18,6 +18,7 @@ use crate::{
     disk,
     facts::Facts,
     ids::Ids,
+    kernel,
     lock::{Lock, Package, Usage},
     plan::{self, Plan},
     rootfs,
@@ -246,17 +247,16 @@ fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
         .ok()
 }
 
-/// Unpacks the packages whose files are taken to `files/NAME`, the kernel to `files/kernel`; gives its version.
-fn unpack(archive: &Archive, packages: &[Package], files: &Path) -> Result<String> {
+/// Unpacks the packages whose files are taken to `files/NAME`, those of the kernel to `files/kernel`; gives its version.
+///
+/// # Errors
+/// A package cannot be fetched, or none has a kernel.
+pub fn unpack(archive: &Archive, packages: &[Package], files: &Path) -> Result<String> {
     let debs = archive.fetch_files(packages)?;
-    let mut version = None;
+    let version = kernel::among(packages)?;
     rootfs::remove(files)?;
     for package in packages.iter().filter(|p| p.usage == Usage::Files) {
-        let kernel = package
-            .name
-            .strip_prefix("linux-image-")
-            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        let to = files.join(if kernel.is_some() {
+        let to = files.join(if kernel::is_part(&package.name, version) {
             "kernel"
         } else {
             &package.name
@@ -267,7 +267,6 @@ fn unpack(archive: &Archive, packages: &[Package], files: &Path) -> Result<Strin
             .arg(&debs[&package.name])
             .arg(&to)
             .ok()?;
-        version = version.or(kernel.map(str::to_owned));
     }
-    version.context("no kernel among the packages")
+    Ok(version.to_owned())
 }

@@ -44,7 +44,9 @@ impl Bundle<'_> {
     pub fn stem(&self) -> String {
         format!(
             "{}-{}-{}",
-            self.configs.image.name, self.facts.version, self.configs.board.name
+            self.configs.image.name,
+            self.facts.version,
+            self.configs.target()
         )
     }
 

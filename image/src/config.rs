@@ -9,6 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::bases::{Base, DEBIAN, ExtraArchive, OnBase};
+
 /// `configs/image.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,10 +23,17 @@ pub struct Image {
     pub components: Vec<String>,
     /// Debian's name for the processor.
     pub architecture: String,
+    /// Which `configs/bases/NAME.toml`.
+    #[serde(default = "debian")]
+    pub base: String,
     /// Which `configs/boards/NAME.toml`.
     pub board: String,
     /// Which `configs/layers/NAME.toml`, in order.
     pub layers: Vec<String>,
+}
+
+fn debian() -> String {
+    DEBIAN.to_owned()
 }
 
 /// `configs/layers/NAME.toml`.
@@ -55,6 +64,8 @@ pub struct Firmware {
     pub from: String,
     /// Path on BOOTFS.
     pub to: String,
+    /// The base on which it is there; absent: on each.
+    pub base: Option<String>,
 }
 
 /// `configs/boards/NAME.toml`.
@@ -63,16 +74,16 @@ pub struct Firmware {
 pub struct Board {
     /// Equals the file's name; part of the image's file name.
     pub name: String,
-    /// The package that depends on the current kernel's package.
-    pub kernel: String,
+    /// What Raspberry Pi Imager calls the devices it is for.
+    pub imager: Vec<String>,
     /// Packages whose files are taken without installing them.
     pub files: Vec<String>,
     /// The kernel's command line, without the root device.
     pub cmdline: String,
-    /// Modules in the initrd, besides what they depend on.
-    pub initrd_modules: Vec<String>,
-    /// What BOOTFS holds besides `overlays/bootfs`.
+    /// What BOOTFS holds besides `overlays/bootfs` and `overlays/bootfs-NAME`.
     pub firmware: Vec<Firmware>,
+    /// The bases it can be built on.
+    pub base: BTreeMap<String, OnBase>,
 }
 
 /// What a partition holds.
@@ -122,6 +133,8 @@ pub struct Configs {
     pub image: Image,
     /// Its layers, in order.
     pub layers: Vec<Layer>,
+    /// Its base.
+    pub base: Base,
     /// Its board.
     pub board: Board,
     /// Its partitions.
@@ -134,24 +147,101 @@ impl Configs {
     /// # Errors
     /// A file is missing or malformed, or a rule below is broken.
     pub fn load(top: &Path) -> Result<Self> {
+        Self::load_for(top, None, None)
+    }
+
+    /// The same with another board or base than `configs/image.toml` says.
+    ///
+    /// # Errors
+    /// A file is missing or malformed, or a rule below is broken.
+    pub fn load_for(top: &Path, board: Option<&str>, base: Option<&str>) -> Result<Self> {
         let folder = top.join("configs");
-        let image: Image = read(&folder.join("image.toml"))?;
+        let mut image: Image = read(&folder.join("image.toml"))?;
+        if let Some(board) = board {
+            board.clone_into(&mut image.board);
+        }
+        if let Some(base) = base {
+            base.clone_into(&mut image.base);
+        }
         let layers = image
             .layers
             .iter()
             .map(|name| read::<Layer>(&folder.join("layers").join(format!("{name}.toml"))))
             .collect::<Result<Vec<_>>>()?;
-        let board: Board = read(&folder.join("boards").join(format!("{}.toml", image.board)))?;
-        let disk = read(&folder.join("disk.toml"))?;
+        let chosen = |key: &str, kind: &str, name: &str, asked: bool| {
+            let path = folder.join(kind).join(format!("{name}.toml"));
+            if path.exists() {
+                return Ok(path);
+            }
+            let place = if asked {
+                format!("--{key}")
+            } else {
+                format!("configs/image.toml: {key}")
+            };
+            bail!(
+                "{place} is \"{name}\", accepted: {}",
+                names(&folder.join(kind))?
+            )
+        };
         let configs = Self {
             top: top.to_owned(),
+            base: read(&chosen("base", "bases", &image.base, base.is_some())?)?,
+            board: read(&chosen("board", "boards", &image.board, board.is_some())?)?,
             image,
             layers,
-            board,
-            disk,
+            disk: read(&folder.join("disk.toml"))?,
         };
         configs.check()?;
         Ok(configs)
+    }
+
+    /// The board on the base.
+    ///
+    /// # Errors
+    /// It cannot be built on it.
+    pub fn on_base(&self) -> Result<&OnBase> {
+        let (board, base) = (&self.board, &self.base.name);
+        board.base.get(base).with_context(|| {
+            format!(
+                "configs/boards/{}.toml: base.{base} is missing; accepted as base for this board: {}",
+                board.name,
+                board.base.keys().cloned().collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+
+    /// What tells this image from those for other boards and bases, in names of files and for RAUC: the board's name, with the base's
+    /// where that is not Debian. One kind of box cannot take the other's updates: what lies on BOOTFS comes with the image only.
+    #[must_use]
+    pub fn target(&self) -> String {
+        if self.base.name == DEBIAN {
+            self.board.name.clone()
+        } else {
+            format!("{}-{}", self.board.name, self.base.name)
+        }
+    }
+
+    /// Archives besides Debian's own: the base's, then the board's.
+    ///
+    /// # Errors
+    /// The board cannot be built on the base.
+    pub fn extra_archives(&self) -> Result<Vec<&ExtraArchive>> {
+        Ok(self
+            .base
+            .archive
+            .iter()
+            .chain(&self.on_base()?.archive)
+            .collect())
+    }
+
+    /// What BOOTFS holds from packages on this base.
+    pub fn firmware(&self) -> impl Iterator<Item = &Firmware> {
+        let here = |file: &&Firmware| {
+            file.base
+                .as_ref()
+                .is_none_or(|base| *base == self.base.name)
+        };
+        self.board.firmware.iter().filter(here)
     }
 
     /// Every package to install, with the layer that asks for it first.
@@ -191,23 +281,8 @@ impl Configs {
             }
             provided.extend(layer.provides.iter().map(String::as_str));
         }
-        if self.board.name != self.image.board {
-            bail!(
-                "configs/boards/{}.toml: name is \"{}\"",
-                self.image.board,
-                self.board.name
-            );
-        }
-        for file in &self.board.firmware {
-            if file.package != "kernel" && !self.board.files.contains(&file.package) {
-                bail!(
-                    "configs/boards/{}.toml: firmware {} is from {}, which is not in files",
-                    self.board.name,
-                    file.to,
-                    file.package
-                );
-            }
-        }
+        self.check_base()?;
+        self.check_board()?;
         let contents: Vec<Content> = self.disk.partition.iter().map(|p| p.content).collect();
         if contents.first() != Some(&Content::Firmware) || contents.last() != Some(&Content::Data) {
             bail!(
@@ -216,6 +291,91 @@ impl Configs {
         }
         Ok(())
     }
+
+    fn check_base(&self) -> Result<()> {
+        let (base, file) = (
+            &self.base,
+            format!("configs/bases/{}.toml", self.image.base),
+        );
+        if base.name != self.image.base {
+            bail!(
+                "{file}: name is \"{}\", accepted: \"{}\"",
+                base.name,
+                self.image.base
+            );
+        }
+        if base.why.trim().is_empty() {
+            bail!("{file}: why is empty; say why the base exists");
+        }
+        if base.name == DEBIAN && !base.archive.is_empty() {
+            bail!(
+                "{file}: archive is set, accepted: none; other archives belong to another base or to a board"
+            );
+        }
+        base.archive
+            .iter()
+            .try_for_each(|archive| archive.check(&file))
+    }
+
+    fn check_board(&self) -> Result<()> {
+        let (board, file) = (
+            &self.board,
+            format!("configs/boards/{}.toml", self.image.board),
+        );
+        if board.name != self.image.board {
+            bail!(
+                "{file}: name is \"{}\", accepted: \"{}\"",
+                board.name,
+                self.image.board
+            );
+        }
+        for firmware in &board.firmware {
+            if firmware.package != "kernel" && !board.files.contains(&firmware.package) {
+                bail!(
+                    "{file}: firmware {} is from {}, which is not in files",
+                    firmware.to,
+                    firmware.package
+                );
+            }
+            if let Some(base) = &firmware.base
+                && !board.base.contains_key(base)
+            {
+                bail!(
+                    "{file}: firmware {} has base \"{base}\", accepted: {}",
+                    firmware.to,
+                    board.base.keys().cloned().collect::<Vec<_>>().join(", ")
+                );
+            }
+        }
+        for archive in &self.on_base()?.archive {
+            archive.check(&file)?;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for archive in self.extra_archives()? {
+            if names.contains(&archive.name.as_str()) {
+                bail!(
+                    "{file}: archive \"{}\" is there twice (see configs/bases, too)",
+                    archive.name
+                );
+            }
+            names.push(&archive.name);
+        }
+        Ok(())
+    }
+}
+
+/// The names of the TOML files in `folder`.
+fn names(folder: &Path) -> Result<String> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().to_string_lossy().into_owned();
+            Some(name.strip_suffix(".toml")?.to_owned())
+        })
+        .collect();
+    names.sort();
+    Ok(names.join(", "))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -225,37 +385,4 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> String {
-        format!("{:#}", toml::from_str::<Layer>(text).unwrap_err())
-    }
-
-    #[test]
-    fn the_configs_of_this_repository_are_valid() {
-        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        Configs::load(top).unwrap();
-    }
-
-    #[test]
-    fn an_unknown_key_names_its_line() {
-        let error = parse("name = \"x\"\nwhy = \"y\"\npackges = []\n");
-        assert!(
-            error.contains("packges") && error.contains("line 3"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_layer_that_requires_what_nothing_provides_is_refused() {
-        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut configs = Configs::load(top).unwrap();
-        configs.layers[0].requires.push("coffee".into());
-        let error = configs.check().unwrap_err().to_string();
-        assert!(
-            error.contains("base.toml") && error.contains("coffee"),
-            "{error}"
-        );
-    }
-}
+mod tests;

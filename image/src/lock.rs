@@ -1,4 +1,4 @@
-//! `configs/lock.toml`: the exact packages of the image, and how the archive of today differs from it.
+//! `configs/lock*.toml`, one for each board and base: the exact packages of the image, and how the archive of today differs from it.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
@@ -19,6 +19,9 @@ pub struct Package {
     pub sha256: String,
     /// Installed, or only its files taken.
     pub usage: Usage,
+    /// The archive it is from (`configs/bases`); absent: Debian's own.
+    #[serde(default)]
+    pub archive: Option<String>,
 }
 
 impl Package {
@@ -97,16 +100,20 @@ impl Lock {
             architecture,
             sha256,
             usage,
+            archive,
         } in &self.package
         {
             let usage = match usage {
                 Usage::Installed => "installed",
                 Usage::Files => "files",
             };
+            let archive = archive
+                .as_ref()
+                .map_or_else(String::new, |name| format!(", archive = \"{name}\""));
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "  {{ name = \"{name}\", version = \"{version}\", architecture = \"{architecture}\", usage = \"{usage}\", sha256 = \"{sha256}\" }},"
+                "  {{ name = \"{name}\", version = \"{version}\", architecture = \"{architecture}\", usage = \"{usage}\", sha256 = \"{sha256}\"{archive} }},"
             );
         }
         text + "]\n"
@@ -205,6 +212,7 @@ mod tests {
             architecture: "arm64".into(),
             sha256: sha256.into(),
             usage: Usage::Installed,
+            archive: None,
         }
     }
 
@@ -218,6 +226,19 @@ mod tests {
     #[test]
     fn the_text_reads_back_as_the_same_lock() {
         assert_eq!(toml::from_str::<Lock>(&lock().text()).unwrap(), lock());
+    }
+
+    #[test]
+    fn the_archive_of_a_package_is_said_where_it_is_not_debians_own() {
+        let mut lock = lock();
+        lock.package[1].archive = Some("vendor".into());
+        let text = lock.text();
+        assert!(
+            text.contains("sha256 = \"aa\" },")
+                && text.contains("sha256 = \"bb\", archive = \"vendor\" },"),
+            "{text}"
+        );
+        assert_eq!(toml::from_str::<Lock>(&text).unwrap(), lock);
     }
 
     #[test]

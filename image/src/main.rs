@@ -20,6 +20,12 @@ use image::{
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// Another board than configs/image.toml says: one of configs/boards.
+    #[arg(long, global = true, value_name = "NAME")]
+    board: Option<String>,
+    /// Another base than configs/image.toml says: one of configs/bases.
+    #[arg(long, global = true, value_name = "NAME")]
+    base: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -33,9 +39,9 @@ enum Command {
         /// Refuse when a locked version has left the archive.
         #[arg(long)]
         locked: bool,
-        /// The lock to hold packages to.
-        #[arg(long, default_value = "configs/lock.toml")]
-        lock: PathBuf,
+        /// The lock to hold packages to, instead of the board's.
+        #[arg(long)]
+        lock: Option<PathBuf>,
         /// Install the packages again even where an installed base is kept.
         #[arg(long)]
         fresh: bool,
@@ -87,9 +93,9 @@ enum Command {
     },
     /// What Debian's security tracker holds open against the locked packages. After ci/build, which fetches them.
     Cves {
-        /// The lock.
-        #[arg(long, default_value = "configs/lock.toml")]
-        lock: PathBuf,
+        /// The lock, instead of the board's.
+        #[arg(long)]
+        lock: Option<PathBuf>,
         /// The tracker's data: an https:// address, or a file.
         #[arg(long, default_value = cves::TRACKER)]
         tracker: String,
@@ -97,11 +103,11 @@ enum Command {
     /// The signing chain of updates: docs/operator/releases.md says how to keep it.
     #[command(subcommand)]
     Keys(KeyAction),
-    /// Refresh configs/lock.toml: the archive's newest packages, exact versions and hashes.
+    /// Refresh the lock: the archives' newest packages, exact versions and hashes.
     Lock {
-        /// The file to write.
-        #[arg(long, default_value = "configs/lock.toml")]
-        lock: PathBuf,
+        /// The file to write, instead of the board's.
+        #[arg(long)]
+        lock: Option<PathBuf>,
     },
 }
 
@@ -149,7 +155,8 @@ fn run() -> Result<()> {
         .ancestors()
         .find(|folder| folder.join("configs/image.toml").exists())
         .context("found no configs/image.toml here or above: run it in the repository")?;
-    let configs = Configs::load(top)?;
+    let configs = Configs::load_for(top, arguments.board.as_deref(), arguments.base.as_deref())?;
+    let own_lock = configs.on_base()?.lock.clone();
     let facts = Facts::from_environment()?;
     let kept = top.join("target/image");
     match arguments.command {
@@ -167,7 +174,7 @@ fn run() -> Result<()> {
             dist,
         } => {
             let options = Options {
-                lock,
+                lock: lock.unwrap_or(own_lock),
                 locked,
                 fresh,
                 archive: kept.join("archive"),
@@ -206,7 +213,7 @@ fn run() -> Result<()> {
             url,
         } => publish::publish_dist(&configs, &facts, &dist, &folder, &channel, url.as_deref()),
         Command::Cves { lock, tracker } => {
-            let packages = Lock::read(&lock)?.package;
+            let packages = Lock::read(&lock.unwrap_or(own_lock))?.package;
             let sources = cves::sources(&packages, &kept.join("archive/debs"))?;
             let tracker = cves::read(&tracker)?;
             let release = &configs.image.release;
@@ -222,7 +229,9 @@ fn run() -> Result<()> {
                 .context("cannot print them")
         }
         Command::Keys(action) => change_keys(&configs.image.name, &action),
-        Command::Lock { lock } => build::refresh_lock(&configs, &lock, &kept, facts.epoch),
+        Command::Lock { lock } => {
+            build::refresh_lock(&configs, &lock.unwrap_or(own_lock), &kept, facts.epoch)
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub enum Source {
 /// One file that we lay, as opposed to a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Laid {
-    /// A layer (`overlays/NAME`), a crate, or `image` for what the builder writes itself.
+    /// A layer or board (`overlays/NAME`), a crate, or `image` for what the builder writes itself.
     pub owner: String,
     /// Its content.
     pub source: Source,
@@ -98,7 +98,12 @@ pub fn plan(configs: &Configs, facts: &Facts) -> Result<Plan> {
             &overlays.join(&layer.name),
         )?;
     }
-    add_folder(&mut plan, Place::Bootfs, "bootfs", &overlays.join("bootfs"))?;
+    for name in [
+        "bootfs".to_owned(),
+        format!("bootfs-{}", configs.board.name),
+    ] {
+        add_folder(&mut plan, Place::Bootfs, &name, &overlays.join(&name))?;
+    }
     check_folders(configs)?;
     for file in tuning(configs)? {
         let name = Path::new("usr/share/perch/tuning").join(file.file_name().unwrap_or_default());
@@ -162,6 +167,17 @@ pub fn show(configs: &Configs, plan: &Plan) -> String {
     for (name, what) in STAGES {
         text += &format!("  {name:<9} {what}\n");
     }
+    text += &format!(
+        "\nBoard {} on base {}: {}\n",
+        configs.board.name, configs.base.name, configs.base.why
+    );
+    for archive in configs.extra_archives().unwrap_or_default() {
+        text += &format!(
+            "  archive {}: {}\n",
+            archive.name,
+            archive.packages.join(" ")
+        );
+    }
     text += "\nLayers\n";
     for layer in &configs.layers {
         text += &format!(
@@ -201,7 +217,7 @@ pub fn show(configs: &Configs, plan: &Plan) -> String {
             path.display()
         );
     }
-    for firmware in &configs.board.firmware {
+    for firmware in configs.firmware() {
         text += &format!("  {:<12} BOOTFS:/{}\n", firmware.package, firmware.to);
     }
     for name in ["boot.scr", "slots.env", "slots.bak"] {
@@ -279,9 +295,13 @@ fn check_folders(configs: &Configs) -> Result<()> {
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
     {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "bootfs" && !configs.image.layers.contains(&name) {
+        let of_a_board = name.strip_prefix("bootfs-").is_some_and(|board| {
+            let boards = configs.top.join("configs/boards");
+            boards.join(format!("{board}.toml")).exists()
+        });
+        if name != "bootfs" && !of_a_board && !configs.image.layers.contains(&name) {
             bail!(
-                "overlays/{name} belongs to no layer; accepted: bootfs, {}",
+                "overlays/{name} belongs to no layer; accepted: bootfs, bootfs-BOARD, {}",
                 configs.image.layers.join(", ")
             );
         }

@@ -103,7 +103,9 @@ pub fn publish_dist(
     let Some(url) = url else { return Ok(()) };
     let name = format!(
         "{}-{}-{}.img.zst",
-        configs.image.name, facts.version, configs.board.name
+        configs.image.name,
+        facts.version,
+        configs.target()
     );
     let packed = folder.join(&name);
     fs::copy(dist.join(&name), &packed).with_context(|| format!("cannot copy {name}"))?;

@@ -24,7 +24,7 @@ pub const KEYRING: &str = "usr/share/perch/keyring.pem";
 /// Bundles and boxes agree on it; a bundle for another board is refused.
 #[must_use]
 pub fn compatible(configs: &Configs) -> String {
-    format!("{}-{}", configs.image.name, configs.board.name)
+    format!("{}-{}", configs.image.name, configs.target())
 }
 
 /// `system.conf` of a box that runs `version`.
@@ -139,7 +139,8 @@ fn option(name: &str, path: &Path) -> String {
 pub fn file_name(configs: &Configs, version: &str) -> PathBuf {
     PathBuf::from(format!(
         "{}-{version}-{}.raucb",
-        configs.image.name, configs.board.name
+        configs.image.name,
+        configs.target()
     ))
 }
 
@@ -162,6 +163,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn each_board_and_base_is_a_kind_of_its_own() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let kind = |board, base| compatible(&Configs::load_for(top, board, base).unwrap());
+        assert_eq!(kind(None, None), "perch-rpi-arm64");
+        assert_eq!(kind(Some("rpi5-arm64"), None), "perch-rpi5-arm64");
+        assert_eq!(kind(None, Some("raspios")), "perch-rpi-arm64-raspios");
     }
 
     #[test]

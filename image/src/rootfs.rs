@@ -96,7 +96,7 @@ pub fn base(
         .arg(format!("--customize-hook=cp -ln \"$1\"/var/cache/apt/archives/*.deb {}/", debs.display()))
         .arg(&configs.image.release)
         .arg(&root)
-        .arg(archive.sources_file())
+        .arg(archive.sources_file(packages)?)
         .hint("read which package failed; the archive may have changed while building: run it again")
         .ok()?;
     check_installed(&root, &installed)?;

@@ -139,7 +139,8 @@ pub fn cyclonedx(
 ) -> Value {
     let ids = Ids::new(&facts.version, facts.epoch);
     let debian = packages.iter().map(|package| {
-        let purl = format!("pkg:deb/debian/{}@{}?arch={}&distro=debian-13", package.name, package.version.replace(':', "%3A").replace('+', "%2B"), package.architecture);
+        let from = package.archive.as_deref().filter(|name| !name.starts_with("debian")).unwrap_or("debian");
+        let purl = format!("pkg:deb/{from}/{}@{}?arch={}&distro=debian-13", package.name, package.version.replace(':', "%3A").replace('+', "%2B"), package.architecture);
         let names = copyright(&package.name).map(|text| licences(&text)).unwrap_or_default();
         let names = if names.is_empty() { vec!["see the package's copyright file".to_owned()] } else { names };
         let licences: Vec<Value> = names.iter().map(|name| json!({"license": {"name": name}})).collect();
@@ -173,7 +174,8 @@ fn licences(copyright: &str) -> Vec<String> {
 #[must_use]
 pub fn copyright(root: &Path, files: &Path, package: &str) -> Option<String> {
     let path = Path::new("usr/share/doc").join(package).join("copyright");
-    let unpacked = if package.starts_with("linux-image") {
+    let part = package.starts_with("linux-") && !files.join(package).exists();
+    let unpacked = if part || package.starts_with("linux-image") {
         files.join("kernel")
     } else {
         files.join(package)

@@ -12,6 +12,7 @@ use crate::{
     facts::Facts,
     ids::Ids,
     initrd,
+    kernel::Kernel,
     plan::{Place, Plan},
     rootfs::{lay, remove},
     run::run,
@@ -94,7 +95,7 @@ fn firmware(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
     let tree = work.join("bootfs");
     remove(&tree)?;
     fs::create_dir_all(&tree)?;
-    for file in &inputs.configs.board.firmware {
+    for file in inputs.configs.firmware() {
         let from = source(inputs, file);
         let to = tree.join(&file.to);
         run("cp")
@@ -155,8 +156,12 @@ fn firmware(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<PathBuf> {
 
 fn source(inputs: &Inputs<'_>, file: &Firmware) -> PathBuf {
     if file.package == "kernel" {
-        let trees = format!("usr/lib/linux-image-{}", inputs.kernel_version);
-        inputs.files.join("kernel").join(trees).join(&file.from)
+        let tree = inputs.files.join("kernel");
+        let kernel = Kernel {
+            tree: &tree,
+            version: inputs.kernel_version,
+        };
+        kernel.device_trees().join(&file.from)
     } else {
         inputs.files.join(&file.package).join(&file.from)
     }
@@ -172,22 +177,16 @@ fn boot(inputs: &Inputs<'_>, ids: &Ids, sealed: &Sealed, work: &Path) -> Result<
         kernel: &kernel,
         busybox: &inputs.files.join("busybox-static"),
         version: inputs.kernel_version,
-        modules: &inputs.configs.board.initrd_modules,
+        modules: &inputs.configs.on_base()?.initrd_modules,
     };
     let made = initrd::make(&parts, inputs.facts, work)?;
     fs::copy(&made, tree.join("initrd.img"))?;
     fs::write(tree.join(verity::FILE), sealed.text())?;
-    // U-Boot unpacks it; reading a card there costs more than that. gzip: Debian's U-Boot for `virt` knows no
-    // better one. Stored without name and time (-n).
-    run("sh")
-        .args(["-ec", "gzip -9n <\"$1\" >\"$2\"", "gzip"])
-        .arg(
-            kernel
-                .join("boot")
-                .join(format!("vmlinuz-{}", inputs.kernel_version)),
-        )
-        .arg(tree.join("vmlinuz"))
-        .ok()?;
+    Kernel {
+        tree: &kernel,
+        version: inputs.kernel_version,
+    }
+    .pack(&tree.join("vmlinuz"))?;
     let image = work.join("boot.img");
     fat(
         &tree,
@@ -229,21 +228,11 @@ fn fat(tree: &Path, image: &Path, bytes: u64, label: &str, serial: &str, epoch: 
 
 fn system(inputs: &Inputs<'_>, ids: &Ids, work: &Path) -> Result<(PathBuf, Sealed)> {
     // The modules of the kernel beside it, so that a slot is one kernel and its modules.
-    let version = inputs.kernel_version;
-    let modules = format!("usr/lib/modules/{version}");
-    let to = inputs.root.join(&modules);
-    remove(&to)?;
-    fs::create_dir_all(inputs.root.join("usr/lib/modules"))?;
-    run("cp")
-        .args(["-a", "--reflink=auto"])
-        .arg(inputs.files.join("kernel").join(&modules))
-        .arg(&to)
-        .ok()?;
-    run("depmod")
-        .arg("-b")
-        .arg(inputs.root.join("usr"))
-        .arg(version)
-        .ok()?;
+    Kernel {
+        tree: &inputs.files.join("kernel"),
+        version: inputs.kernel_version,
+    }
+    .copy_modules(inputs.root)?;
     let image = work.join("system.img");
     let sealed = pack_root(inputs.root, ids, inputs.facts.epoch, &image)?;
     let (made, room) = (
