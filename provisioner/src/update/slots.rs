@@ -209,6 +209,11 @@ fn reason(text: &str) -> Option<&'static str> {
             "the bundle is older than what runs; `--downgrade` installs it all the same",
         ),
         ("No space left", "the disk is full"),
+        // RAUC before 1.15.1 on Linux from 6.19 on: a Pi 5 with Debian's kernel.
+        (
+            "Unexpected dm-verity status",
+            "the RAUC of this box does not understand its kernel, so it cannot install updates; write the newer image to its card",
+        ),
         // dm-verity's word for a block that is not what was signed.
         (
             "reading from file: Input/output error",
