@@ -45,12 +45,12 @@ enum Command {
         /// Install the packages again even where an installed base is kept.
         #[arg(long)]
         fresh: bool,
-        /// Where intermediate files go.
-        #[arg(long, default_value = "target/image")]
-        work: PathBuf,
-        /// Where the result goes; an earlier one there is removed.
-        #[arg(long, default_value = "dist")]
-        dist: PathBuf,
+        /// Where intermediate files go [default: target/image, or with --board or --base target/image-NAME].
+        #[arg(long)]
+        work: Option<PathBuf>,
+        /// Where the result goes; an earlier one there is removed [default: dist, or dist-NAME].
+        #[arg(long)]
+        dist: Option<PathBuf>,
     },
     /// Build the image in dist/ once more and compare every partition, byte for byte.
     CheckReproducible {
@@ -81,9 +81,9 @@ enum Command {
     Publish {
         /// The folder, which may hold earlier releases.
         folder: PathBuf,
-        /// What ci/build made.
-        #[arg(long, default_value = "dist")]
-        dist: PathBuf,
+        /// What ci/build made [default: dist, or with --board or --base dist-NAME].
+        #[arg(long)]
+        dist: Option<PathBuf>,
         /// stable, beta, or a name of your own.
         #[arg(long, default_value = "stable")]
         channel: String,
@@ -159,6 +159,15 @@ fn run() -> Result<()> {
     let own_lock = configs.on_base()?.lock.clone();
     let facts = Facts::from_environment()?;
     let kept = top.join("target/image");
+    // The usual image keeps its places; others have theirs beside it.
+    let chosen = [&arguments.board, &arguments.base];
+    let suffix: String = chosen
+        .into_iter()
+        .flatten()
+        .map(|name| format!("-{name}"))
+        .collect();
+    let own_work = PathBuf::from(format!("target/image{suffix}"));
+    let own_dist = PathBuf::from(format!("dist{suffix}"));
     match arguments.command {
         Command::Plan => {
             let text = plan::show(&configs, &plan::plan(&configs, &facts)?);
@@ -179,14 +188,18 @@ fn run() -> Result<()> {
                 fresh,
                 archive: kept.join("archive"),
                 bases: kept,
-                work: top.join(work),
-                dist: Some(top.join(dist)),
+                work: top.join(work.unwrap_or(own_work)),
+                dist: Some(top.join(dist.unwrap_or(own_dist))),
             };
             build::build(&configs, facts, &options).map(drop)
         }
-        Command::CheckReproducible { only_pack } => {
-            reproduce::check(&configs, &kept, &top.join("dist"), only_pack)
-        }
+        Command::CheckReproducible { only_pack } => reproduce::check(
+            &configs,
+            &kept,
+            &top.join(own_work),
+            &top.join(own_dist),
+            only_pack,
+        ),
         Command::Repack {
             bundle,
             to,
@@ -211,9 +224,19 @@ fn run() -> Result<()> {
             dist,
             channel,
             url,
-        } => publish::publish_dist(&configs, &facts, &dist, &folder, &channel, url.as_deref()),
+        } => publish::publish_dist(
+            &configs,
+            &facts,
+            &dist.unwrap_or(own_dist),
+            &folder,
+            &channel,
+            url.as_deref(),
+        ),
         Command::Cves { lock, tracker } => {
             let packages = Lock::read(&lock.unwrap_or(own_lock))?.package;
+            let (packages, others): (Vec<_>, Vec<_>) = packages
+                .into_iter()
+                .partition(|package| package.archive.is_none());
             let sources = cves::sources(&packages, &kept.join("archive/debs"))?;
             let tracker = cves::read(&tracker)?;
             let release = &configs.image.release;
@@ -224,6 +247,14 @@ fn run() -> Result<()> {
                 found.len(),
                 sources.len()
             );
+            for package in others {
+                text += &format!(
+                    "not looked at: {} {}, as the tracker does not follow {}\n",
+                    package.name,
+                    package.version,
+                    package.archive.unwrap_or_default()
+                );
+            }
             std::io::stdout()
                 .write_all(text.as_bytes())
                 .context("cannot print them")

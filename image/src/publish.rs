@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{config::Configs, facts::Facts, keys::Keys, rauc, run::run, sha256};
+use crate::{build::say, config::Configs, facts::Facts, keys::Keys, rauc, run::run, sha256};
 
 /// What to publish, and where.
 pub struct Publication<'a> {
@@ -40,22 +40,20 @@ impl Publication<'_> {
         let bundle = folder.join(&name);
         fs::copy(self.bundle, &bundle)
             .with_context(|| format!("cannot copy {}", self.bundle.display()))?;
-        let text = json!({
-            "format": 1,
-            "channel": self.channel,
-            "releases": [{
-                "compatible": rauc::compatible(self.configs),
-                "version": self.version,
-                "bundle": name,
-                "bytes": fs::metadata(&bundle)?.len(),
-                "sha256": sha256::file(&bundle)?,
-                "released": self.released,
-                "notes": self.notes,
-            }],
-        });
-        let plain = folder.join(format!(".{}.json", self.channel));
-        fs::write(&plain, serde_json::to_string_pretty(&text)? + "\n")?;
         let signed = folder.join(format!("{}.channel", self.channel));
+        let plain = folder.join(format!(".{}.json", self.channel));
+        let mut releases = vec![json!({
+            "compatible": rauc::compatible(self.configs),
+            "version": self.version,
+            "bundle": name,
+            "bytes": fs::metadata(&bundle)?.len(),
+            "sha256": sha256::file(&bundle)?,
+            "released": self.released,
+            "notes": self.notes,
+        })];
+        releases.extend(self.of_other_boards(&signed, &plain)?);
+        let text = json!({ "format": 1, "channel": self.channel, "releases": releases });
+        fs::write(&plain, serde_json::to_string_pretty(&text)? + "\n")?;
         let new = folder.join(format!(".{}.channel.new", self.channel));
         run("openssl")
             .args(["cms", "-sign", "-binary", "-nodetach", "-outform", "DER"])
@@ -72,6 +70,34 @@ impl Publication<'_> {
         fs::rename(&new, &signed)
             .with_context(|| format!("cannot replace {}", signed.display()))?;
         Ok(signed)
+    }
+
+    /// What the list so far offers to other boards. Only what the same chain signed is signed once more.
+    fn of_other_boards(&self, signed: &Path, scratch: &Path) -> Result<Vec<Value>> {
+        if !signed.exists() {
+            return Ok(Vec::new());
+        }
+        let checked = run("openssl")
+            .args(["cms", "-verify", "-binary", "-inform", "DER", "-in"])
+            .arg(signed)
+            .arg("-CAfile")
+            .arg(self.keys.keyring())
+            .args(["-crl_check", "-out"])
+            .arg(scratch)
+            .ok();
+        if checked.is_err() {
+            say(&format!(
+                "WARNING: {} is not signed with these keys; what it offers to other boards is left out of the new list",
+                signed.display()
+            ));
+            return Ok(Vec::new());
+        }
+        let list: Value = serde_json::from_str(&fs::read_to_string(scratch)?)
+            .with_context(|| format!("{} is no list of releases", signed.display()))?;
+        let releases = list["releases"].as_array().cloned().unwrap_or_default();
+        let own = rauc::compatible(self.configs);
+        let other = |release: &Value| release["compatible"] != own.as_str();
+        Ok(releases.into_iter().filter(other).collect())
     }
 }
 
@@ -120,7 +146,8 @@ pub fn publish_dist(
         .args(["-u", "+%F", "-d"])
         .arg(format!("@{}", facts.epoch))
         .output()?;
-    let list = imager_list(
+    let mut list = imager_list(
+        &configs.board.imager,
         &packed,
         &unpacked,
         &facts.version,
@@ -129,11 +156,26 @@ pub fn publish_dist(
         url,
     )?;
     fs::remove_file(&unpacked)?;
-    fs::write(
-        folder.join("imager.json"),
-        serde_json::to_string_pretty(&list)? + "\n",
-    )?;
+    let path = folder.join("imager.json");
+    let others = images_of_other_boards(&path, &format!("-{}.img.zst", configs.target()))?;
+    if let Some(images) = list["os_list"].as_array_mut() {
+        images.extend(others);
+    }
+    fs::write(path, serde_json::to_string_pretty(&list)? + "\n")?;
     Ok(())
+}
+
+/// What Imager's list so far offers whose address does not end with `own`.
+fn images_of_other_boards(list: &Path, own: &str) -> Result<Vec<Value>> {
+    if !list.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(list)?;
+    let list: Value = serde_json::from_str(&text)
+        .with_context(|| format!("{} is no list of Imager's", list.display()))?;
+    let images = list["os_list"].as_array().cloned().unwrap_or_default();
+    let other = |image: &Value| image["url"].as_str().is_some_and(|url| !url.ends_with(own));
+    Ok(images.into_iter().filter(other).collect())
 }
 
 /// The part of CHANGELOG.md about `version`, without its heading; where there is none, what is not released yet.
@@ -152,11 +194,12 @@ pub fn release_notes(changelog: &str, version: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The list for Raspberry Pi Imager 2.x ("content repository"): one image, which takes Imager's settings as `rpi-preseed.toml`.
+/// The list for Raspberry Pi Imager 2.x ("content repository"): one image for `devices`, which takes Imager's settings as `rpi-preseed.toml`.
 ///
 /// # Errors
 /// The packed image or its unpacked form cannot be read.
 pub fn imager_list(
+    devices: &[String],
     packed: &Path,
     unpacked: &Path,
     version: &str,
@@ -184,7 +227,7 @@ pub fn imager_list(
             "release_date": date,
             "architecture": "armv8",
             "init_format": "rpi-preseed",
-            "devices": ["pi4-64bit"],
+            "devices": devices,
         }],
     }))
 }
@@ -192,6 +235,57 @@ pub fn imager_list(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the channel's list says: kinds of boxes with their versions.
+    fn offered(keys: &Keys, signed: &Path) -> Vec<(String, String)> {
+        let said = run("openssl")
+            .args(["cms", "-verify", "-binary", "-inform", "DER", "-in"])
+            .arg(signed)
+            .arg("-CAfile")
+            .arg(keys.keyring())
+            .output()
+            .unwrap();
+        let list: Value = serde_json::from_str(&said).unwrap();
+        let of = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        let releases = list["releases"].as_array().unwrap().iter();
+        releases
+            .map(|one| (of(one, "compatible"), of(one, "version")))
+            .collect()
+    }
+
+    #[test]
+    fn one_list_offers_each_board_its_own_newest_release() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let keys = Keys::at(&place("keys"));
+        keys.init("perch").unwrap();
+        fs::write(place("bundle"), b"a bundle").unwrap();
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let publish = |board: &str, version: &str, keys: &Keys| {
+            Publication {
+                configs: &Configs::load_for(top, Some(board), None).unwrap(),
+                version,
+                released: 1,
+                bundle: &place("bundle"),
+                keys,
+                channel: "stable",
+                notes: "",
+            }
+            .write(&place("public"))
+            .unwrap()
+        };
+        publish("rpi-arm64", "1.0.0", &keys);
+        publish("rpi5-arm64", "1.0.0", &keys);
+        let signed = publish("rpi-arm64", "1.1.0", &keys);
+        let wanted = [("perch-rpi-arm64", "1.1.0"), ("perch-rpi5-arm64", "1.0.0")];
+        let wanted = wanted.map(|(kind, version)| (kind.to_owned(), version.to_owned()));
+        assert_eq!(offered(&keys, &signed), wanted);
+        // What others signed is not signed by us.
+        let other = Keys::at(&place("other"));
+        other.init("perch").unwrap();
+        publish("rpi-arm64", "1.2.0", &other);
+        assert_eq!(offered(&other, &signed).len(), 1);
+    }
 
     #[test]
     fn notes_are_the_section_of_the_version_else_of_what_is_not_released() {
@@ -211,7 +305,17 @@ mod tests {
         fs::write(&unpacked, b"an unpacked image").unwrap();
         let url = "https://updates.example/a.img.zst";
         let site = "https://updates.example";
-        let list = imager_list(&packed, &unpacked, "1.2.3", "2026-11-30", url, site).unwrap();
+        let devices = ["pi5-64bit".to_owned()];
+        let list = imager_list(
+            &devices,
+            &packed,
+            &unpacked,
+            "1.2.3",
+            "2026-11-30",
+            url,
+            site,
+        )
+        .unwrap();
         let top: Vec<_> = list.as_object().unwrap().keys().collect();
         assert_eq!(top, ["imager", "os_list"]);
         let imager: Vec<_> = list["imager"].as_object().unwrap().keys().collect();
@@ -232,6 +336,7 @@ mod tests {
         assert_eq!(entry["url"], url);
         assert_eq!(entry["release_date"], "2026-11-30");
         assert_eq!(entry["init_format"], "rpi-preseed");
+        assert_eq!(entry["devices"], json!(["pi5-64bit"]));
         assert_eq!(entry["extract_size"], 17);
         assert_eq!(entry["image_download_size"], 6);
         for (hash, file) in [

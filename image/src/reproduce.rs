@@ -19,12 +19,18 @@ use crate::{
     run::run,
 };
 
-/// Builds again in `work-again` and compares with the image in `dist`, which `work` was built into. With `only_pack` the installed
-/// packages are those of the first build.
+/// Builds again in `image-again` beside `work` and compares with the image in `dist`, which was built in `work`; `kept` has the package
+/// files and installed bases of all builds. With `only_pack` the installed packages are those of the first build.
 ///
 /// # Errors
 /// There is no image, the second build failed, or a partition differs; the error says which and where.
-pub fn check(configs: &Configs, work: &Path, dist: &Path, only_pack: bool) -> Result<()> {
+pub fn check(
+    configs: &Configs,
+    kept: &Path,
+    work: &Path,
+    dist: &Path,
+    only_pack: bool,
+) -> Result<()> {
     let facts = Facts::read(&work.join("facts.json"))
         .context("there is no image to compare with; run ci/build first")?;
     let again = work.with_file_name("image-again");
@@ -35,9 +41,9 @@ pub fn check(configs: &Configs, work: &Path, dist: &Path, only_pack: bool) -> Re
         lock: facts.lock.clone(),
         locked: false,
         fresh: !only_pack,
-        archive: work.join("archive"),
+        archive: kept.join("archive"),
         bases: if only_pack {
-            work.to_owned()
+            kept.to_owned()
         } else {
             again.clone()
         },
