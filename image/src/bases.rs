@@ -236,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_is_said_with_those_that_are_known() {
+        let text = "name = \"x\"\nwhy = \"y\"\n[[archive]]\nname = \"z\"\nsigned = true\n";
+        let error = toml::from_str::<Base>(text).unwrap_err().to_string();
+        assert!(
+            error.contains("line 5") && error.contains("`signed`") && error.contains("`keyring`"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn only_what_is_listed_may_come_from_it() {
         let archive = archive();
         assert!(archive.gives("linux-image-6.12.47+rpt-rpi-v8"));
