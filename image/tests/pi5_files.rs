@@ -17,7 +17,7 @@ use std::{
 const DEVICES: [(&str, &str); 12] = [
     ("brcm,bcm2712-sdhci", "sdhci_brcmstb"),
     ("brcm,bcm2712c0-pinctrl", "pinctrl_brcmstb_bcm2712"),
-    ("brcm,bcm7445-gpio", "gpio_brcmstb"),
+    ("brcm,brcmstb-gpio", "gpio_brcmstb"),
     ("regulator-fixed", "fixed"),
     ("regulator-gpio", "gpio_regulator"),
     ("brcm,bcm2712-pm", "bcm2835_pm"),
