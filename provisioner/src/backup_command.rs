@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use age::x25519::Identity;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use provisioner::backup::job::{self, Job};
+use provisioner::backup::job::{self, Job, Outcome, Outcomes};
 use provisioner::backup::key::{BoxKey, RecoveryKey};
 use provisioner::backup::make::{Copy, make};
 use provisioner::backup::stick::{self, Mounted};
@@ -68,6 +68,14 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         }
         Action::Now { to: Some(to), .. } => {
             let made = make(machine, &Copy::take(files)?, &to)?;
+            // An update asks how old the newest one is, wherever it lies.
+            let outcome = Outcome {
+                at: system.now().unix_timestamp(),
+                name: made.name.clone(),
+                bytes: made.bytes,
+                ..Outcome::default()
+            };
+            Outcomes::note(files, "folder", outcome)?;
             println!("{}: {} bytes", to.join(made.name).display(), made.bytes);
             Ok(true)
         }

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use provisioner::files::Files;
 use provisioner::settings::apply::Machine;
 use provisioner::system::System;
+use provisioner::update::backup_age::{self, BackupAge};
 use provisioner::update::channel::{self, Source};
 use provisioner::update::job::{self, Job};
 use provisioner::update::kept::Kept;
@@ -31,6 +32,9 @@ pub enum Action {
         /// Install it although it is older than what runs.
         #[arg(long, requires = "bundle")]
         downgrade: bool,
+        /// Install it although the newest backup is too old, damaged or missing.
+        #[arg(long)]
+        without_backup: bool,
     },
     /// Restart into what the other slot has; the box comes back by itself if it does not work.
     Rollback,
@@ -64,7 +68,11 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             }
             Ok(true)
         }
-        Action::Install { bundle, downgrade } => install(files, system, bundle, downgrade),
+        Action::Install {
+            bundle,
+            downgrade,
+            without_backup,
+        } => install(files, system, bundle, downgrade, without_backup),
         Action::Rollback => work(files, system, |updater| updater.go_back()),
         Action::Work { job } => job::work(Machine { files, system }, job).map(|()| true),
         Action::Started => Updater::new(files, system)?.started().map(|()| true),
@@ -78,6 +86,7 @@ fn install(
     system: &dyn System,
     bundle: Option<String>,
     downgrade: bool,
+    without_backup: bool,
 ) -> Result<bool> {
     let release = match bundle {
         Some(place) => Release {
@@ -98,7 +107,17 @@ fn install(
             }
         },
     };
-    work(files, system, |updater| updater.install(release))
+    let now = system.now().unix_timestamp();
+    let backup = backup_age::judge(&backup_age::look(files), now);
+    if backup == BackupAge::NeverSetUp {
+        println!("backup: {}", backup.line(now));
+    }
+    work(files, system, |updater| {
+        if without_backup {
+            updater.without_backup("command line");
+        }
+        updater.install(release)
+    })
 }
 
 fn work(
@@ -137,9 +156,22 @@ fn night(files: &Files, system: &dyn System) -> Result<bool> {
         && Kept::load(files)?.may_install_by_itself(&release)
         && inside
     {
+        make_backup_where_too_old(files, system);
         updater.install(release)?;
     }
     Ok(true)
+}
+
+/// Nobody is there at night who could: a box that updates itself would stay behind because its owner makes backups by hand. Whether it
+/// worked is for the preflight to say.
+fn make_backup_where_too_old(files: &Files, system: &dyn System) {
+    let backups = backup_age::look(files);
+    let age = backup_age::judge(&backups, system.now().unix_timestamp());
+    if let Some(unit) = age.remedy(&backups)
+        && let Err(error) = system.run(&["systemctl", "start", unit], None)
+    {
+        eprintln!("<4>backup before the update: {error:#}");
+    }
 }
 
 fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
@@ -149,6 +181,8 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     let other = kept.other_version(slots::version_in(system, booted.other()), &running);
     let damaged = health::is_damaged(system, booted).unwrap_or(false);
     let progress = Progress::look(system, &kept);
+    let now = system.now().unix_timestamp();
+    let backup = backup_age::judge(&backup_age::look(files), now);
     if json {
         let text = serde_json::json!({
             "running": { "version": running, "slot": booted, "damaged": damaged },
@@ -157,6 +191,7 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
             "progress": progress.map(|progress| progress.percent),
             "checked": kept.checked,
             "trouble": kept.trouble,
+            "backup": backup,
         });
         println!("{}", serde_json::to_string_pretty(&text)?);
         return Ok(true);
@@ -176,6 +211,7 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     for line in lines(&kept, booted, progress) {
         println!("{line}");
     }
+    println!("backup:   {}", backup.line(now));
     Ok(true)
 }
 

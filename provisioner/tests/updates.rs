@@ -47,13 +47,18 @@ impl Scene {
 
     /// The page asks, and the unit does it.
     fn work(&self, job: Job) -> Kept {
+        self.work_without_backup(job, None)
+    }
+
+    /// The same, wanted by somebody although the newest backup is too old.
+    fn work_without_backup(&self, job: Job, who: Option<&str>) -> Kept {
         let files = self.files();
         let machine = Machine {
             files: &files,
             system: &self.system,
         };
         let now = self.system.clock.get().unix_timestamp();
-        job::start(machine, job).unwrap();
+        job::start(machine, job, who.map(str::to_owned)).unwrap();
         assert!(job::is_at_work(&files, now) && job::asked(&files, now) == Some(job));
         assert!(self.system.ran(&format!(
             "systemctl --no-block start perch-update@{}.service",
@@ -145,4 +150,65 @@ fn a_file_that_is_no_release_is_refused_and_removed() {
     let reason = kept.trouble.unwrap().reason;
     assert!(reason.contains("the file is refused"), "{reason}");
     assert!(!scene.files().path(UPLOADED).exists());
+}
+
+/// A stick is accepted, and the newest backup is older than the night that it failed.
+const STALE: [(&str, &str); 2] = [
+    (
+        "/var/lib/perch/backup/stick.json",
+        r#"{"serial":"1","model":"Stick"}"#,
+    ),
+    (
+        "/var/lib/perch/backup/outcomes.json",
+        r#"{"stick":{"at":1796126000,"worked":1795000000,"error":"the accepted stick is not plugged in"}}"#,
+    ),
+];
+
+/// A file is sent to a box whose newest backup is old. `who` wants it all the same.
+fn upload_with_an_old_backup(who: Option<&str>) -> (Scene, Kept) {
+    let scene = Scene::new(&[&STALE[..], &[(UPLOADED, "bundle")]].concat());
+    let place = scene.files().path(UPLOADED).display().to_string();
+    let info = format!("rauc info --output-format=json {place}");
+    scene.system.answer(&info, r#"{"version":"3.0.0"}"#);
+    let kept = scene.work_without_backup(Job::Upload, who);
+    (scene, kept)
+}
+
+#[test]
+fn an_old_backup_keeps_an_update_from_beginning() {
+    let (scene, kept) = upload_with_an_old_backup(None);
+    let State::Failed { reason, during, .. } = kept.update else {
+        panic!("{:?}", kept.update)
+    };
+    assert_eq!(during, "preflight");
+    assert!(
+        reason.contains("the newest backup is 13 days old: plug the stick in"),
+        "{reason}"
+    );
+    assert!(!scene.system.ran("systemctl reboot"));
+}
+
+#[test]
+fn the_owner_may_update_without_a_young_backup_and_that_is_logged() {
+    let (scene, kept) = upload_with_an_old_backup(Some("anna (192.168.1.23)"));
+    assert!(
+        matches!(kept.update, State::Trial { .. }),
+        "{:?}",
+        kept.update
+    );
+    let log = common::get(scene.folder.path(), "/var/lib/perch/audit.jsonl");
+    for part in ["update.without-backup", "anna (192.168.1.23)", "3.0.0"] {
+        assert!(log.contains(part), "{log}");
+    }
+}
+
+#[test]
+fn an_old_backup_does_not_keep_the_owner_from_going_back() {
+    let scene = Scene::new(&STALE);
+    let kept = scene.work(Job::Rollback);
+    assert!(
+        matches!(kept.update, State::Trial { .. }),
+        "{:?}",
+        kept.update
+    );
 }

@@ -112,9 +112,9 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::Updates
         | Command::CheckForUpdate
         | Command::InstallUpdate { .. }
-        | Command::InstallUpload
+        | Command::InstallUpload { .. }
         | Command::GoBack
-        | Command::FailedJournal => updates::answer(machine, command),
+        | Command::FailedJournal => updates::answer(machine, actor, command),
         Command::Support => Ok(Answer::Support(Box::new(support::facts(machine)?))),
         Command::SupportFile => Ok(Answer::SupportFile(support::file(machine)?)),
         Command::FactoryReset { keep_backups } => {

@@ -138,9 +138,14 @@ pub enum Command {
     InstallUpdate {
         /// Which, as it was read on the page.
         version: String,
+        /// Although the newest backup is too old.
+        without_backup: bool,
     },
     /// Install the bundle that was sent to the pages, and restart into it.
-    InstallUpload,
+    InstallUpload {
+        /// As above.
+        without_backup: bool,
+    },
     /// Restart into what the other slot has.
     GoBack,
     /// The journal of the slot that failed.
@@ -320,7 +325,7 @@ impl Command {
             Self::Restore { .. } => "box.restore",
             Self::CheckForUpdate => "update.check",
             Self::InstallUpdate { .. } => "update.install",
-            Self::InstallUpload => "update.install-file",
+            Self::InstallUpload { .. } => "update.install-file",
             Self::GoBack => "update.go-back",
             Self::FailedJournal => "update.journal",
             Self::SupportFile => "box.support-file",
@@ -340,7 +345,7 @@ impl Command {
             }
             Self::UndoSettings { number } => number.to_string(),
             Self::AcceptStick { serial } => serial.clone(),
-            Self::InstallUpdate { version } => version.clone(),
+            Self::InstallUpdate { version, .. } => version.clone(),
             Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),
             _ => String::new(),
         }

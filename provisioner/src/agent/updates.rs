@@ -6,8 +6,9 @@ use std::io::Read;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::command::{Answer, Command, Refusal, Reply, Why};
+use super::command::{Actor, Answer, Command, Refusal, Reply, Why};
 use crate::settings::apply::Machine;
+use crate::update::backup_age::{self, BackupAge};
 use crate::update::channel::{self, Source};
 use crate::update::job::{self, Job};
 use crate::update::kept::{Kept, Trouble};
@@ -54,10 +55,13 @@ pub struct UpdateView {
     pub is_damaged: bool,
     /// Whether there is a journal of the slot that failed.
     pub has_journal: bool,
+    /// What the newest backup's age means for an update.
+    pub backup: BackupAge,
 }
 
-pub(super) fn answer(machine: Machine<'_>, command: &Command) -> Reply {
+pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
     let files = machine.files;
+    let who = |without: bool| without.then(|| actor.shown());
     match command {
         Command::UpdateState => {
             let kept = Kept::load(files)?;
@@ -66,13 +70,18 @@ pub(super) fn answer(machine: Machine<'_>, command: &Command) -> Reply {
         Command::FailedJournal => return Ok(Answer::FailedJournal(journal(machine)?)),
         Command::CheckForUpdate => {
             Source::read(files)?.folder()?;
-            begin(machine, Job::Check, |_| true)?;
+            begin(machine, Job::Check, None, |_| true)?;
         }
-        Command::InstallUpdate { version } => begin(machine, Job::Install, |view| {
+        Command::InstallUpdate {
+            version,
+            without_backup,
+        } => begin(machine, Job::Install, who(*without_backup), |view| {
             available(&view.update) == Some(version)
         })?,
-        Command::InstallUpload => begin(machine, Job::Upload, |_| true)?,
-        Command::GoBack => begin(machine, Job::Rollback, |view| view.may_go_back)?,
+        Command::InstallUpload { without_backup } => {
+            begin(machine, Job::Upload, who(*without_backup), |_| true)?;
+        }
+        Command::GoBack => begin(machine, Job::Rollback, None, |view| view.may_go_back)?,
         _ => return Ok(Answer::Updates(Box::new(view(machine)?))),
     }
     Ok(Answer::Done)
@@ -100,6 +109,7 @@ pub fn is_at_rest(state: &State) -> bool {
 fn begin(
     machine: Machine<'_>,
     job: Job,
+    without_backup: Option<String>,
     makes_sense: impl FnOnce(&UpdateView) -> bool,
 ) -> Result<(), Refusal> {
     let _lock = machine.files.lock(LOCK)?;
@@ -113,7 +123,7 @@ fn begin(
             "the other slot has changed, or another version is available, since the page was opened",
         ));
     }
-    Ok(job::start(machine, job)?)
+    Ok(job::start(machine, job, without_backup)?)
 }
 
 fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
@@ -155,6 +165,7 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
         publisher_fault,
         is_damaged: health::has_logged_damage(system),
         has_journal: has_journal(&kept.update) && files.path(FAILED_JOURNAL).exists(),
+        backup: backup_age::judge(&backup_age::look(files), now),
         trouble: kept.trouble,
         update: kept.update,
         running,

@@ -43,6 +43,8 @@ pub enum Job {
 struct Asked {
     job: Job,
     at: i64,
+    /// Who wants it although the newest backup is too old.
+    without_backup: Option<String>,
 }
 
 impl Job {
@@ -67,11 +69,15 @@ impl Job {
 /// What was asked for and is not taken up yet.
 #[must_use]
 pub fn asked(files: &Files, now: i64) -> Option<Job> {
-    let text = files.read(ASKED).ok().flatten()?;
-    let asked: Asked = serde_json::from_str(&text).ok()?;
+    let asked = read(files)?;
     (0..TAKEN_UP)
         .contains(&(now - asked.at))
         .then_some(asked.job)
+}
+
+fn read(files: &Files) -> Option<Asked> {
+    let text = files.read(ASKED).ok().flatten()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Whether somebody is at work on the update, or will be at once.
@@ -86,13 +92,18 @@ fn is_locked(files: &Files) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Lets a unit do it.
+/// Lets a unit do it. `without_backup`: who wants it although the newest backup is too old.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start(machine: Machine<'_>, job: Job) -> Result<()> {
+pub fn start(machine: Machine<'_>, job: Job, without_backup: Option<String>) -> Result<()> {
     let at = machine.system.now().unix_timestamp();
-    let text = serde_json::to_vec(&Asked { job, at }).context("writing a job as JSON")?;
+    let text = serde_json::to_vec(&Asked {
+        job,
+        at,
+        without_backup,
+    })
+    .context("writing a job as JSON")?;
     machine.files.replace(ASKED, &text, Access::Root)?;
     let root = machine.files.path("/");
     let arguments = ["update", "work", job.name()];
@@ -110,7 +121,11 @@ pub fn start(machine: Machine<'_>, job: Job) -> Result<()> {
 pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
     let Machine { files, system } = machine;
     let mut updater = Updater::new(files, system)?;
+    let asked = read(files).filter(|asked| asked.job == job);
     files.remove(ASKED)?;
+    if let Some(who) = asked.and_then(|asked| asked.without_backup) {
+        updater.without_backup(&who);
+    }
     if files.is_running_system() {
         updater.wait_before_leaving(SEEN);
     }

@@ -1,9 +1,10 @@
 //! Updates of the whole system. `machine` decides (pure), `run` keeps its states (`kept`) and carries its effects out; `slots` speaks to
-//! RAUC and the boot loader, `channel` and `fetch` to the publisher's server; `preflight`, `database` and `health` are what
-//! happens before, between and after the restart. `job` lets a unit do what the page asks for; `progress` is how far it is.
+//! RAUC and the boot loader, `channel` and `fetch` to the publisher's server; `preflight` (with `backup_age`), `database` and `health` are
+//! what happens before, between and after the restart. `job` lets a unit do what the page asks for; `progress` is how far it is.
 //!
 //! Invariant: until the trial is over, the slot that ran before and its database are there, whole.
 
+pub mod backup_age;
 pub mod channel;
 pub mod database;
 pub mod diagram;

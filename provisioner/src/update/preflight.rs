@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
+use super::backup_age::{self, Backups};
 use super::database;
 use crate::files::Files;
 use crate::system::System;
@@ -25,6 +26,8 @@ pub struct Facts {
     pub temperature: Option<i64>,
     /// The kernel has seen the supply's voltage too low; absent: not available.
     pub low_voltage: Option<bool>,
+    /// What is known of the backups.
+    pub backups: Backups,
 }
 
 /// Left free besides the copy of the database: RAUC's indexes, the journal, what people write meanwhile.
@@ -69,6 +72,7 @@ pub fn refusals(facts: &Facts) -> Vec<String> {
             "the power supply's voltage is too low: use the Raspberry Pi's own supply, and a short cable".to_owned(),
         );
     }
+    found.extend(backup_age::judge(&facts.backups, facts.now).refusal());
     found
 }
 
@@ -106,6 +110,7 @@ pub fn look(files: &Files, system: &dyn System) -> Result<Facts> {
         disk_errors: disk_errors(&said),
         temperature: number("/sys/class/thermal/thermal_zone0/temp"),
         low_voltage: voltage.map(|alarm| alarm != 0),
+        backups: backup_age::look(files),
     })
 }
 
@@ -180,6 +185,17 @@ mod tests {
                     ..fine()
                 },
                 "supply",
+            ),
+            (
+                Facts {
+                    now: 9 * 86_400,
+                    backups: Backups {
+                        newest: Some(1),
+                        ..Backups::default()
+                    },
+                    ..fine()
+                },
+                "8 days old",
             ),
         ];
         for (facts, part) in cases {

@@ -9,7 +9,8 @@ use super::channel::{self, Source};
 use super::job::Job;
 use super::kept::{Kept, LOCK, Trouble};
 use super::machine::{Effect, Event, Release, State, step};
-use super::{FOLDER, database, health, preflight, slots};
+use super::{FOLDER, backup_age, database, health, preflight, slots};
+use crate::agent::audit;
 use crate::files::{Access, Files};
 use crate::system::System;
 
@@ -27,6 +28,8 @@ pub struct Updater<'a> {
     kept: Kept,
     /// How long to wait before the server is stopped for the restart.
     wait: Option<Duration>,
+    /// Who wants it although the newest backup is too old.
+    without_backup: Option<String>,
     _lock: File,
 }
 
@@ -43,6 +46,7 @@ impl<'a> Updater<'a> {
             system,
             kept: Kept::load(files)?,
             wait: None,
+            without_backup: None,
             _lock: lock,
         })
     }
@@ -56,6 +60,12 @@ impl<'a> Updater<'a> {
     /// Waits before the server is stopped for the restart, so that who looks at the page sees what comes.
     pub fn wait_before_leaving(&mut self, time: Duration) {
         self.wait = Some(time);
+    }
+
+    /// Lets `who` install although there is no young backup. It holds for what this program does, and is not kept: after a power
+    /// cut the owner is asked anew.
+    pub fn without_backup(&mut self, who: &str) {
+        self.without_backup = Some(who.to_owned());
     }
 
     /// Asks the channel for a newer version. Why it could not be asked is kept, too.
@@ -261,7 +271,18 @@ impl<'a> Updater<'a> {
         let State::Preflight { release } = &self.kept.update else {
             return Ok(Event::Cleared);
         };
-        let mut found = preflight::refusals(&preflight::look(self.files, self.system)?);
+        let mut facts = preflight::look(self.files, self.system)?;
+        if release.source.is_none() {
+            // Whoever goes back does so because something does not work, and nothing is written for it.
+            facts.backups = backup_age::Backups::default();
+        }
+        if let Some(who) = &self.without_backup
+            && let Some(reason) = backup_age::judge(&facts.backups, facts.now).refusal()
+        {
+            self.log_choice(who, &release.version, reason)?;
+            facts.backups = backup_age::Backups::default();
+        }
+        let mut found = preflight::refusals(&facts);
         let running = channel::running(self.files)?;
         let older = channel::compare(&release.version, &running).is_le();
         if release.source.is_some() && !release.version.is_empty() && older && !release.downgrade {
@@ -275,6 +296,19 @@ impl<'a> Updater<'a> {
         } else {
             Event::Refused(found.join("; "))
         })
+    }
+
+    /// What the owner takes upon himself is in the log of administration.
+    fn log_choice(&self, who: &str, version: &str, reason: String) -> Result<()> {
+        eprintln!("<4>version {version} is installed all the same: {reason}");
+        let entry = audit::Entry {
+            at: String::new(),
+            who: who.to_owned(),
+            action: "update.without-backup".to_owned(),
+            subject: version.to_owned(),
+            error: None,
+        };
+        audit::add(self.files, self.system.now(), entry)
     }
 
     fn write(&mut self) -> Result<Event> {

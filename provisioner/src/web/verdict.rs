@@ -108,11 +108,7 @@ fn is_without_backup(facts: &Facts<'_>) -> bool {
     let Some(view) = facts.backups else {
         return false;
     };
-    let made = ["make", "stick"]
-        .iter()
-        .filter_map(|kind| view.outcomes.0.get(*kind));
-    let made = made.filter(|outcome| outcome.error.is_none());
-    let newest = made.map(|outcome| outcome.at).max();
+    let newest = view.outcomes.newest_backup();
     view.key_made.is_none() || newest.is_none_or(|at| facts.now - at > OLD)
 }
 

@@ -175,6 +175,44 @@ async fn the_version_on_the_page_is_installed_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_old_backup_is_said_with_the_way_round_it() {
+    let site = site().await;
+    put_state(&site, &format!(r#""state":"available",{RELEASE}"#));
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/updates").await;
+    assert!(page.has("The newest backup was made") && !page.has("Install all the same"));
+    let old = format!(r#"{{"make":{{"at":{}}}}}"#, NOW - 30 * 86_400);
+    site.put("/var/lib/perch/backup/outcomes.json", &old);
+    let page = anna.open("/admin/updates").await;
+    assert!(
+        page.has("2026-11-01 12:00 UTC, more than a week ago"),
+        "{}",
+        page.text
+    );
+    assert!(page.has("Install all the same"), "{}", page.text);
+    let fields = [("version", "2.0.0"), ("without-backup", "yes")];
+    let page = anna.send("/admin/updates/install", &fields).await;
+    assert_eq!(page.location, "/admin/updates", "{}", page.text);
+    let asked = site.file("/run/perch-agent/update-asked.json");
+    assert!(asked.contains("anna"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_box_without_any_backup_says_so_and_can_be_updated() {
+    let site = site().await;
+    put_state(&site, &format!(r#""state":"available",{RELEASE}"#));
+    site.put("/var/lib/perch/backup/outcomes.json", "{}");
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/updates").await;
+    assert!(
+        page.has("No backup of this box has ever been made"),
+        "{}",
+        page.text
+    );
+    assert!(page.has("Install version 2.0.0") && !page.has("Install all the same"));
+}
+
+#[tokio::test]
 async fn a_download_is_shown_with_its_pace_and_refuses_everything_else() {
     let site = site().await;
     let began = NOW - 60;

@@ -45,8 +45,9 @@ async fn sent(
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     match read(&web, &visitor, length, form).await {
-        Ok(()) => {
-            let response = give(&web, &visitor, Command::InstallUpload).await;
+        Ok(without_backup) => {
+            let command = Command::InstallUpload { without_backup };
+            let response = give(&web, &visitor, command).await;
             if !response.status().is_redirection() {
                 // Refused meanwhile: nobody will want it.
                 let _ = tokio::fs::remove_file(web.backups.join(PLACE)).await;
@@ -61,16 +62,16 @@ async fn sent(
 /// Below the folder of backups; the agent's programs know it as `update::job::UPLOADED`.
 const PLACE: &str = "in/uploaded.raucb";
 
-/// The token, and then the file, which is not taken before all else is good.
+/// The token, whether the owner wants it without a young backup, and then the file, which is not taken before all else is good.
 async fn read(
     web: &Web,
     visitor: &Visitor,
     length: Option<u64>,
     mut form: Multipart,
-) -> Result<(), Unread> {
+) -> Result<bool, Unread> {
     let t = visitor.t;
     let unreadable = || Unread::Text(t.m("error-unreadable"));
-    let mut is_ours = false;
+    let (mut is_ours, mut without_backup) = (false, false);
     while let Some(field) = form.next_field().await.map_err(|_| unreadable())? {
         match field.name().unwrap_or_default() {
             "token" => {
@@ -78,6 +79,7 @@ async fn read(
                 is_ours = visitor.holds(web, &token);
             }
             _ if !is_ours => return Err(Unread::Foreign),
+            "without-backup" => without_backup = true,
             "file" => {
                 if field.file_name().is_none_or(str::is_empty) {
                     break;
@@ -90,7 +92,7 @@ async fn read(
                 has_room(t, &web.backups, length)?;
                 let place = web.backups.join(PLACE);
                 let came = receive(field, &place).await;
-                return came.map(drop).map_err(|detail| {
+                return came.map(|_| without_backup).map_err(|detail| {
                     Unread::Text(t.with("update-not-sent", &[("detail", &detail)]))
                 });
             }

@@ -14,6 +14,7 @@ use super::backups::again;
 use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Command, Refusal, Why};
 use crate::agent::updates::{UpdateView, available, is_at_rest};
+use crate::update::backup_age::BackupAge;
 use crate::update::job::Job;
 use crate::update::kept::Trouble;
 use crate::update::machine::State as Update;
@@ -71,6 +72,9 @@ struct Updates {
     is_under_way: bool,
     available: Option<String>,
     back: Option<String>,
+    backup: Line,
+    /// Whether only the owner's word lets an update begin.
+    is_backup_wanted: bool,
 }
 
 /// Where an update is. `None`: the agent does not say.
@@ -126,6 +130,8 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
         is_automatic: view.is_automatic,
         is_under_way: view.is_under_way,
         available: available(&view.update).cloned(),
+        backup: backup(t, view.backup),
+        is_backup_wanted: view.backup.refusal().is_some(),
         back: view.may_go_back.then(|| version(t, view.other.as_deref())),
     };
     let response = show_page(t.0, &shown);
@@ -135,6 +141,19 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
     } else {
         response
     }
+}
+
+/// What the newest backup's age means for an update.
+fn backup(t: Texts, age: BackupAge) -> Line {
+    let at = |key: &str, at: i64| t.with(key, &[("time", &page::moment(at))]);
+    let (kind, text) = match age {
+        BackupAge::Fresh { at: made } => ("quiet", at("update-backup-fresh", made)),
+        BackupAge::NeverSetUp => ("note", t.m("update-backup-never")),
+        BackupAge::Missing => ("fault", t.m("update-backup-missing")),
+        BackupAge::Damaged => ("fault", t.m("update-backup-damaged")),
+        BackupAge::Old { at: made, .. } => ("fault", at("update-backup-old", made)),
+    };
+    Line { kind, text }
 }
 
 /// Whether the slot that runs is about to be left.
@@ -268,8 +287,11 @@ async fn check(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Res
 }
 
 async fn install(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
-    let version = fields.get("version").to_owned();
-    give(&web, &by.visitor, Command::InstallUpdate { version }).await
+    let command = Command::InstallUpdate {
+        version: fields.get("version").to_owned(),
+        without_backup: !fields.get("without-backup").is_empty(),
+    };
+    give(&web, &by.visitor, command).await
 }
 
 async fn go_back(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
