@@ -204,12 +204,17 @@ fn the_status_says_what_is_applied() {
 /// Changes what every output is made of.
 const EVERYTHING: &str = "hostname = \"office\"\ndomain = \"chat.example.org\"\ntimezone = \"Europe/Berlin\"\nsetup_code = \"open sesame\"\n\
     [network]\nvlan = 10\nipv4 = \"192.168.1.50/24\"\n[wifi]\nssid = \"Home\"\ncountry = \"DE\"\npassword = \"correct horse\"\n\
-    [time]\nservers = [\"pool.ntp.org\"]\n[ssh]\nenabled = false\n";
+    [time]\nservers = [\"pool.ntp.org\"]\n[ssh]\nenabled = false\n\
+    [updates]\nurl = \"https://updates.example\"\nautomatic = true\n";
+
+/// Written by hand, before the settings say something of updates.
+const BY_HAND: &str = "channel = \"beta\" # for now\n";
 
 #[test]
 fn a_failure_at_any_step_leaves_the_box_as_it_was() {
     let (folder, system) = booted(Some(&wishes()));
     let root = folder.path().to_owned();
+    put(&root, "/etc/perch/update.toml", BY_HAND);
     let files = Files::new(&root);
     let old = BoxState::load(&files).unwrap();
     let document = settings_file::Document::parse("perch.toml", EVERYTHING);
@@ -328,6 +333,7 @@ fn after_a_power_cut_at_any_moment_of_a_change_the_next_start_ends_the_same() {
     let card = EVERYTHING.replace("setup_code = \"open sesame\"\n", "");
     let (before, _) = booted(Some(&wishes()));
     put(before.path(), CARD, &card);
+    put(before.path(), "/etc/perch/update.toml", BY_HAND);
     let changed = || {
         let folder = copy(before.path());
         let system = FakeSystem::new(folder.path());
@@ -336,6 +342,10 @@ fn after_a_power_cut_at_any_moment_of_a_change_the_next_start_ends_the_same() {
     let (whole, system) = changed();
     boot(whole.path(), &system);
     let wanted = state_of(whole.path());
+    assert_eq!(
+        body(whole.path(), "/etc/perch/update.toml"),
+        "url = \"https://updates.example\"\nchannel = \"beta\"\nautomatic = true\n"
+    );
     for cuts in 0.. {
         let (folder, system) = changed();
         let cut = firstboot::run(

@@ -27,6 +27,12 @@ const GATEWAY6: &str = "a link-local address or another one in the network of a 
 const WIFI_KEY: &str = "a passphrase of 8 to 63 characters, or 64 hexadecimal digits";
 const SERVER: &str = "a host name or IP address, such as \"pool.ntp.org\" or \"192.168.1.1\"";
 const RESTORE: &str = "\"usb\" (a stick labelled PERCH-BACKUP) or the name of a backup file on this card, such as \"perch.age\"";
+const URL: &str = "an address that begins with https://, such as \"https://updates.example/perch\"";
+const CHANNEL: &str =
+    "a channel's name of letters a-z, digits and hyphens, such as \"stable\" or \"beta\"";
+const WINDOW: &str = "two different times of the day, such as \"03:00-05:00\"";
+const AUTHORITY: &str =
+    "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"";
 const KEYS_NEEDED: &str = "at least one key when SSH is enabled: passwords are not accepted there";
 const WIFI: &str = "ssid = \"Home\"\ncountry = \"DE\"\n";
 
@@ -371,6 +377,141 @@ const CASES: &[Case] = &[
         SERVER,
     ),
     ("time", "", "servers", "[\"1\", \"-a\"]", 2, "\"1\"", SERVER),
+    (
+        "updates",
+        "",
+        "url",
+        "\"http://updates.example\"",
+        2,
+        "\"http://updates.example\"",
+        URL,
+    ),
+    ("updates", "", "url", "\"https://\"", 2, "\"https://\"", URL),
+    (
+        "updates",
+        "",
+        "url",
+        "\"https://:443/x\"",
+        2,
+        "\"https://:443/x\"",
+        URL,
+    ),
+    (
+        "updates",
+        "",
+        "url",
+        "\"https://u.example/a b\"",
+        2,
+        "\"https://u.example/a b\"",
+        URL,
+    ),
+    (
+        "updates",
+        "",
+        "url",
+        "\"https://me:pw@u.example/\"",
+        2,
+        "\"https://me:pw@u.example/\"",
+        URL,
+    ),
+    (
+        "updates",
+        "",
+        "url",
+        "\"https://u.example/x?y\"",
+        2,
+        "\"https://u.example/x?y\"",
+        URL,
+    ),
+    ("updates", "", "url", "7", 2, "7", URL),
+    ("updates", "", "channel", "\"Beta\"", 2, "\"Beta\"", CHANNEL),
+    (
+        "updates",
+        "",
+        "channel",
+        "\"../stable\"",
+        2,
+        "\"../stable\"",
+        CHANNEL,
+    ),
+    ("updates", "", "channel", "\"\"", 2, "\"\"", CHANNEL),
+    ("updates", "", "channel", "true", 2, "true", CHANNEL),
+    (
+        "updates",
+        "",
+        "automatic",
+        "\"yes\"",
+        2,
+        "\"yes\"",
+        "true or false",
+    ),
+    ("updates", "", "automatic", "1", 2, "1", "true or false"),
+    ("updates", "", "window", "\"03:00\"", 2, "\"03:00\"", WINDOW),
+    (
+        "updates",
+        "",
+        "window",
+        "\"3:00-5:00\"",
+        2,
+        "\"3:00-5:00\"",
+        WINDOW,
+    ),
+    (
+        "updates",
+        "",
+        "window",
+        "\"03:00-03:00\"",
+        2,
+        "\"03:00-03:00\"",
+        WINDOW,
+    ),
+    (
+        "updates",
+        "",
+        "window",
+        "\"24:00-01:00\"",
+        2,
+        "\"24:00-01:00\"",
+        WINDOW,
+    ),
+    ("updates", "", "window", "5", 2, "5", WINDOW),
+    (
+        "updates",
+        "",
+        "authority",
+        "\"ca.crt\"",
+        2,
+        "\"ca.crt\"",
+        AUTHORITY,
+    ),
+    (
+        "updates",
+        "",
+        "authority",
+        "\"/etc/../ca.crt\"",
+        2,
+        "\"/etc/../ca.crt\"",
+        AUTHORITY,
+    ),
+    (
+        "updates",
+        "",
+        "authority",
+        "\"/etc/perch/\"",
+        2,
+        "\"/etc/perch/\"",
+        AUTHORITY,
+    ),
+    (
+        "updates",
+        "",
+        "authority",
+        "\"/a b\"",
+        2,
+        "\"/a b\"",
+        AUTHORITY,
+    ),
+    ("updates", "", "authority", "7", 2, "7", AUTHORITY),
 ];
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -446,6 +587,11 @@ network.ipv6 = \"fd00::5/64\"
 network.ipv6_gateway = \"fe80::1\"
 network.dns = [\"192.168.1.1\", \"2620:fe::fe\"]
 time.servers = [\"pool.ntp.org\", \"192.168.1.1\"]
+updates.url = \"https://updates.example:8443/perch\"
+updates.channel = \"beta\"
+updates.automatic = true
+updates.window = \"23:00-01:00\"
+updates.authority = \"/etc/perch/updates-ca.crt\"
 ";
     let (document, wishes) = reading(text);
     let wishes = document.into_result(Some(wishes)).unwrap();

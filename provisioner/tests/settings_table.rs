@@ -40,6 +40,11 @@ wifi.country = \"DE\"
 wifi.hidden = true
 wifi.password = \"correct horse\"
 time.servers = [\"pool.ntp.org\"]
+updates.url = \"https://updates.example/perch\"
+updates.channel = \"beta\"
+updates.automatic = true
+updates.window = \"02:00-03:00\"
+updates.authority = \"/etc/perch/ca.crt\"
 ";
 
 /// A box with these settings. Those that other keys are checked against are left out with them.

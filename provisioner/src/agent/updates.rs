@@ -49,7 +49,11 @@ pub struct UpdateView {
     pub publisher: Option<String>,
     /// What is wrong with what was written down about the publisher.
     pub publisher_fault: Option<String>,
-    /// Whether the box installs by itself at night.
+    /// Which of the publisher's lists is read.
+    pub channel: String,
+    /// When the box may install by itself, as `03:00-05:00`.
+    pub window: String,
+    /// Whether it does.
     pub is_automatic: bool,
     /// Whether a block of the running system is damaged.
     pub is_damaged: bool,
@@ -161,6 +165,8 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
         progress: Progress::look(system, &kept),
         checked: kept.checked,
         is_automatic: source.automatic,
+        channel: source.channel().to_owned(),
+        window: source.window.unwrap_or_default().to_string(),
         publisher: source.url,
         publisher_fault,
         is_damaged: health::has_logged_damage(system),

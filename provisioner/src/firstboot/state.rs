@@ -11,6 +11,7 @@ use crate::model::{AccountName, Domain, HostName};
 use crate::settings::Settings;
 use crate::settings::history::Entry;
 use crate::settings::trial::{Effect, Event, Trial, step};
+use crate::settings::updates::{ByHand, Updates};
 use crate::system::System;
 
 /// Where it is kept.
@@ -43,6 +44,9 @@ pub struct BoxState {
     pub history: Vec<Entry>,
     /// Whether a change of the network waits for its confirmation.
     pub trial: Trial,
+    /// `update.toml`, where somebody has written it by hand. Its values are in `settings` as long as these say nothing else.
+    #[serde(skip)]
+    pub update_file: Option<ByHand>,
 }
 
 /// The names and settings that a box goes back to.
@@ -65,19 +69,34 @@ impl BoxState {
     /// # Errors
     /// It is there but not readable.
     pub fn load(files: &Files) -> Result<Self> {
-        match files.read(PATH)? {
-            Some(text) => serde_json::from_str(&text).with_context(|| format!("reading {PATH}")),
-            None => Ok(Self::default()),
+        let mut state = match files.read(PATH)? {
+            Some(text) => serde_json::from_str(&text).with_context(|| format!("reading {PATH}"))?,
+            None => Self::default(),
+        };
+        state.update_file = ByHand::look(files);
+        if let Some(ByHand::Understood(updates)) = &state.update_file
+            && state.settings.updates == Updates::default()
+        {
+            state.settings.updates = updates.clone();
         }
+        Ok(state)
     }
 
-    /// Keeps it.
+    /// Keeps it. What a file by hand says stays in that file alone, or it could not be changed there any more.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn save(&self, files: &Files) -> Result<bool> {
+        let mut kept = self.clone();
+        if self
+            .update_file
+            .as_ref()
+            .is_some_and(|file| file.says(&self.settings.updates))
+        {
+            kept.settings.updates = Updates::default();
+        }
         let mut text =
-            serde_json::to_vec_pretty(self).context("writing the box's settings as JSON")?;
+            serde_json::to_vec_pretty(&kept).context("writing the box's settings as JSON")?;
         text.push(b'\n');
         files.replace(PATH, &text, Access::Everyone)
     }

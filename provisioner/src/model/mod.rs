@@ -159,6 +159,32 @@ text_type! {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
 }
 
+text_type! {
+    /// The folder of a publisher of new versions: any HTTPS server's.
+    UpdateUrl,
+    "an address that begins with https://, such as \"https://updates.example/perch\"",
+    |text| text.len() <= 500 && text.strip_prefix("https://").is_some_and(|rest| {
+        let host = rest.split('/').next().unwrap_or_default();
+        !host.is_empty() && !host.starts_with(':')
+            && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/:%[]".contains(c))
+    })
+}
+
+text_type! {
+    /// One of a publisher's lists of versions.
+    ChannelName,
+    "a channel's name of letters a-z, digits and hyphens, such as \"stable\" or \"beta\"",
+    |text| text.len() <= 40 && is_label(text)
+}
+
+text_type! {
+    /// A file of the box with certificates of authorities.
+    AuthorityFile,
+    "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"",
+    |text| text.len() <= 200 && text.starts_with('/') && !text.ends_with('/') && !text.contains("..")
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+}
+
 impl Profile {
     /// The profile of a box whose owner says nothing.
     pub fn usual() -> Self {

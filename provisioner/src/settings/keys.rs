@@ -4,8 +4,10 @@ use super::outputs::Output;
 use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
-    Domain, HostName, Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone,
+    AuthorityFile, ChannelName, Domain, HostName, Language, Profile, RestoreFrom, SshKey,
+    TimeServer, TimeZone, UpdateUrl,
 };
+use crate::update::window::Window;
 
 /// A setting as people name it.
 pub struct Key {
@@ -20,14 +22,14 @@ pub struct Key {
 }
 
 macro_rules! key {
-    ($name:literal, $field:ident: $type:ty, $outputs:expr, |$value:ident| $show:expr) => {
+    ($name:literal, $($field:ident).+: $type:ty, $outputs:expr, |$value:ident| $show:expr) => {
         Key {
             name: $name,
             show: |settings| {
-                let $value: &$type = settings.$field.as_ref()?;
+                let $value: &$type = settings.$($field).+.as_ref()?;
                 $show
             },
-            copy: |from, to| to.$field.clone_from(&from.$field),
+            copy: |from, to| to.$($field).+.clone_from(&from.$($field).+),
             outputs: $outputs,
         }
     };
@@ -80,11 +82,17 @@ pub const KEYS: &[Key] = &[
     key!("time.servers", time_servers: Vec<TimeServer>, &[Output::TimeServers], |servers| {
         list(servers.iter().map(|server| server.as_str().to_owned()))
     }),
+    key!("updates.url", updates.url: UpdateUrl, UPDATES, |url| text(url.as_str())),
+    key!("updates.channel", updates.channel: ChannelName, UPDATES, |name| text(name.as_str())),
+    key!("updates.automatic", updates.automatic: bool, UPDATES, |on| Some(on.to_string())),
+    key!("updates.window", updates.window: Window, UPDATES, |window| text(&window.to_string())),
+    key!("updates.authority", updates.authority: AuthorityFile, UPDATES, |path| text(path.as_str())),
 ];
 
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
 const ADDRESSED: &[Output] = &[Output::Certificate, Output::Imd];
 const NETWORK: &[Output] = &[Output::Network];
+const UPDATES: &[Output] = &[Output::Updates];
 const WIFI: &[Output] = &[Output::Wifi];
 
 /// Keys whose values are secrets: what they open is kept elsewhere, or only as a hash.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::render;
 use super::secrets::Secrets;
+use super::{render, updates};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::firstboot::{certificates, ssh};
@@ -31,12 +31,14 @@ pub enum Output {
     Certificate,
     /// The chat server's configuration.
     Imd,
+    /// Where new versions come from.
+    Updates,
     /// The tuning values of the profile. They are no files of ours: perch-apply.service writes them at every start.
     Tuning,
 }
 
 /// All outputs in the order in which they are made.
-pub const ALL: [Output; 9] = [
+pub const ALL: [Output; 10] = [
     Output::HostName,
     Output::TimeZone,
     Output::Network,
@@ -45,6 +47,7 @@ pub const ALL: [Output; 9] = [
     Output::Ssh,
     Output::Certificate,
     Output::Imd,
+    Output::Updates,
     Output::Tuning,
 ];
 
@@ -121,6 +124,7 @@ impl Output {
             Self::Ssh => "SSH",
             Self::Certificate => "certificates",
             Self::Imd => "imd.toml",
+            Self::Updates => "updates",
             Self::Tuning => "tuning",
         }
     }
@@ -166,6 +170,9 @@ impl Output {
             }
             Self::Ssh => ssh::pieces(state),
             Self::Certificate | Self::Tuning => Vec::new(),
+            Self::Updates => updates::piece(&settings.updates, state.update_file.as_ref())
+                .into_iter()
+                .collect(),
             Self::Imd => vec![everyone(
                 imd_config::PATH,
                 Content::Text(imd_config::render(&state.domain())),
@@ -181,7 +188,8 @@ impl Output {
         };
         match self {
             Self::HostName => vec![Action::SetHostName, Action::Restart("avahi-daemon.service")],
-            Self::TimeZone => Vec::new(),
+            // Updates read their file when they look.
+            Self::TimeZone | Self::Updates => Vec::new(),
             Self::Network | Self::Wifi => vec![Action::ReloadNetwork {
                 delete: vlan(old).filter(|device| vlan(new).as_ref() != Some(device)),
             }],

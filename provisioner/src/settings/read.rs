@@ -77,6 +77,9 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
         (settings.wifi, wishes.wifi_key) = (Some(wifi), key);
     }
     settings.time_servers = root.table("time").and_then(time);
+    settings.updates = root
+        .table("updates")
+        .map_or_else(Default::default, super::updates::read);
     root.finish();
     wishes
 }

@@ -5,10 +5,12 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::Wifi;
+use super::updates::Updates;
 use crate::model::network::{Ipv4, Ipv6, Network};
 use crate::model::{HostName, TimeServer};
 
-const HEAD: &str = "# Written by the provisioner; change the box's settings instead.\n";
+/// The first line of each file.
+pub const HEAD: &str = "# Written by the provisioner; change the box's settings instead.\n";
 
 /// /etc/hosts.
 pub fn hosts(name: &str) -> String {
@@ -24,6 +26,31 @@ pub fn default_host_name() -> Result<HostName, String> {
 pub fn time_servers(servers: &[TimeServer]) -> String {
     let names: Vec<&str> = servers.iter().map(TimeServer::as_str).collect();
     format!("{HEAD}[Time]\nNTP={}\n", names.join(" "))
+}
+
+/// update.toml.
+pub fn updates(updates: &Updates) -> String {
+    let quoted = super::keys::quoted;
+    let values = [
+        ("url", updates.url.as_ref().map(|url| quoted(url.as_str()))),
+        (
+            "channel",
+            updates.channel.as_ref().map(|name| quoted(name.as_str())),
+        ),
+        ("automatic", updates.automatic.map(|on| on.to_string())),
+        (
+            "window",
+            updates.window.map(|window| quoted(&window.to_string())),
+        ),
+        (
+            "authority",
+            updates.authority.as_ref().map(|path| quoted(path.as_str())),
+        ),
+    ];
+    let lines = values
+        .into_iter()
+        .filter_map(|(key, value)| Some(format!("{key} = {}\n", value?)));
+    HEAD.to_owned() + &lines.collect::<String>()
 }
 
 /// The wired device's systemd.network(5): its addresses, or only the VLAN on it.

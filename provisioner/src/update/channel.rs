@@ -10,7 +10,7 @@ use super::machine::Release;
 use crate::files::{Access, Files};
 use crate::system::System;
 
-/// Where the owner says whence updates come; absent: the defaults.
+/// Where the owner says whence updates come; absent: the defaults. The settings write it (`settings/updates.rs`), or somebody by hand.
 pub const PATH: &str = "/etc/perch/update.toml";
 /// The public part of the publisher's keys.
 const KEYRING: &str = "/usr/share/perch/keyring.pem";
@@ -50,11 +50,9 @@ impl Source {
     /// # Errors
     /// None is set, or it is not HTTPS.
     pub fn folder(&self) -> Result<&str> {
-        let url = self.url.as_deref().with_context(|| {
-            format!(
-                "no place for updates is set: write url = \"https://…\" into {PATH}, or give a file"
-            )
-        })?;
+        let url = self.url.as_deref().context(
+            "no place for updates is set: give one in the settings (`provisioner settings set updates.url=https://…`), or give a file",
+        )?;
         if !url.starts_with("https://") {
             bail!("{PATH}: url is \"{url}\"; accepted: an address that begins with https://");
         }

@@ -1,12 +1,14 @@
 //! The hours in which an update may interrupt people.
 
+use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use settings_file::Value;
 
 /// From a time of the day to another, which may be of the next day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Window {
     /// Minutes after midnight.
     from: u16,
@@ -28,6 +30,18 @@ impl Default for Window {
 }
 
 impl Window {
+    /// What is accepted, for people.
+    pub const ACCEPTED: &'static str = "two different times of the day, such as \"03:00-05:00\"";
+
+    /// Reads it from a settings file.
+    ///
+    /// # Errors
+    /// What is accepted.
+    pub fn parse(value: &Value<'_>) -> Result<Self, String> {
+        let read = value.as_str().unwrap_or_default().parse();
+        read.map_err(|_| Self::ACCEPTED.to_owned())
+    }
+
     /// Whether a time of the day, in minutes after midnight, is in it.
     #[must_use]
     pub fn holds(self, minute: u16) -> bool {
@@ -66,6 +80,23 @@ impl FromStr for Window {
     }
 }
 
+impl fmt::Display for Window {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, until] = [self.from, self.to].map(|minute| (minute / 60, minute % 60));
+        write!(
+            to,
+            "{:02}:{:02}-{:02}:{:02}",
+            from.0, from.1, until.0, until.1
+        )
+    }
+}
+
+impl From<Window> for String {
+    fn from(window: Window) -> Self {
+        window.to_string()
+    }
+}
+
 impl TryFrom<String> for Window {
     type Error = NoWindow;
 
@@ -81,6 +112,7 @@ mod tests {
     #[test]
     fn a_window_may_go_over_midnight() {
         let night: Window = "23:30-01:00".parse().unwrap();
+        assert_eq!(night.to_string(), "23:30-01:00");
         for (time, inside) in [
             ("23:29", false),
             ("23:30", true),

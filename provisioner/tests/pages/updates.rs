@@ -66,7 +66,9 @@ async fn a_box_without_a_publisher_says_how_to_set_one() {
     let mut anna = site.anna().await;
     let page = anna.open("/admin/updates").await;
     assert!(page.has("No publisher is set"), "{}", page.text);
-    assert!(page.has("/etc/perch/update.toml") && page.has("updates.example/perch"));
+    assert!(page.has("/admin/settings#settings-group-updates"));
+    let settings = anna.open("/admin/settings").await;
+    assert!(settings.has("id=\"settings-group-updates\"") && settings.has("name=\"updates.url\""));
     assert!(!page.has("Look now") && !page.has("Go back to"));
     let page = anna.send("/admin/updates/check", &[]).await;
     assert!(page.has("cannot be done now"), "{}", page.text);
@@ -90,6 +92,11 @@ async fn the_publisher_is_asked_by_a_unit_while_the_page_waits() {
         page.text
     );
     assert!(page.has("Slot A runs version 1.0.0"), "{}", page.text);
+    assert!(
+        page.has("Versions come from https://updates.example (channel stable)"),
+        "{}",
+        page.text
+    );
     let page = anna.send("/admin/updates/check", &[]).await;
     assert_eq!(page.location, "/admin/updates");
     assert!(started(&site, "check"));

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 }
 
 /// The settings that the page offers, in groups: key, text, and the choices where there are few.
-const GROUPS: [(&str, &[Field]); 4] = [
+const GROUPS: [(&str, &[Field]); 5] = [
     (
         "settings-group-box",
         &[
@@ -62,6 +62,19 @@ const GROUPS: [(&str, &[Field]); 4] = [
         ],
     ),
     (
+        "settings-group-updates",
+        &[
+            ("updates.url", "settings-updates-url", &[]),
+            ("updates.channel", "settings-updates-channel", &[]),
+            (
+                "updates.automatic",
+                "settings-updates-automatic",
+                &["true", "false"],
+            ),
+            ("updates.window", "settings-updates-window", &[]),
+        ],
+    ),
+    (
         "settings-group-ssh",
         &[
             ("ssh.enabled", "settings-ssh", &["true", "false"]),
@@ -73,6 +86,8 @@ const GROUPS: [(&str, &[Field]); 4] = [
 type Field = (&'static str, &'static str, &'static [&'static str]);
 
 struct GroupView {
+    /// Other pages point to it.
+    id: &'static str,
     title: String,
     fields: Vec<FieldView>,
 }
@@ -158,6 +173,7 @@ fn group_views(t: Texts, values: &BTreeMap<String, String>) -> Vec<GroupView> {
         choices,
     };
     let groups = GROUPS.iter().map(|(title, fields)| GroupView {
+        id: title,
         title: t.m(title),
         fields: fields.iter().map(field).collect(),
     });

@@ -35,9 +35,6 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(super::update_file::routes())
 }
 
-/// What to write where, so that the box knows a publisher.
-const EXAMPLE: &str = "url = \"https://updates.example/perch\"";
-
 /// A sentence, and how it is shown.
 struct Line {
     kind: &'static str,
@@ -65,10 +62,11 @@ struct Updates {
     has_journal: bool,
     checked: String,
     trouble: Option<String>,
-    has_publisher: bool,
+    /// Who is asked. `None`: nobody.
+    publisher: Option<String>,
     publisher_fault: Option<String>,
-    example: &'static str,
-    is_automatic: bool,
+    /// Whether the box installs by itself, and when.
+    habit: String,
     is_under_way: bool,
     available: Option<String>,
     back: Option<String>,
@@ -124,10 +122,16 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
             None => t.m("update-never-checked"),
         },
         trouble: view.trouble.as_ref().map(|trouble| explain(t, trouble)),
-        has_publisher: view.publisher.is_some(),
+        publisher: view.publisher.as_ref().map(|url| {
+            let values = [("url", url.as_str()), ("channel", view.channel.as_str())];
+            t.with("update-publisher-is", &values)
+        }),
         publisher_fault: view.publisher_fault.clone(),
-        example: EXAMPLE,
-        is_automatic: view.is_automatic,
+        habit: if view.is_automatic {
+            t.with("update-automatic", &[("window", &view.window)])
+        } else {
+            t.m("update-by-hand")
+        },
         is_under_way: view.is_under_way,
         available: available(&view.update).cloned(),
         backup: backup(t, view.backup),
