@@ -18,8 +18,8 @@ use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
-use provisioner::firstboot::certificates;
 use provisioner::firstboot::state::BoxState;
+use provisioner::firstboot::{certificates, identity};
 use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
@@ -44,6 +44,9 @@ enum Action {
     Apply,
     /// Print what apply would do, without changing anything.
     Plan,
+    /// Set the clock forward if it is before the image was made (run by perch-clock.service).
+    #[command(hide = true)]
+    Clock,
     /// Finish the box's identity: names, certificates, SSH, administrator. Does nothing that is done already.
     Firstboot,
     /// Show and change the box's settings.
@@ -106,6 +109,10 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Action::Apply => apply_all(&files, system),
         Action::Plan => plan(&files, system),
+        Action::Clock => identity::set_forward(&files, system).map(|done| {
+            println!("{done}");
+            true
+        }),
         Action::Firstboot => firstboot::run(&files, system, |line| println!("{line}")),
         Action::Backup(action) => backup::run(action, &files, system),
         Action::Early => backup::early(&files, system),

@@ -18,22 +18,23 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 15] = [
+const UNITS: [(&str, u32); 16] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
     ("perch-apply.service", 25),
+    ("perch-clock.service", 15),
     // It becomes imd's user for the first account.
-    ("perch-firstboot.service", 26),
+    ("perch-firstboot.service", 22),
     ("perch-address.service", 18),
     ("perch-backup@.service", 16),
     ("perch-early.service", 14),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
-    ("perch-update-night.service", 26),
+    ("perch-update-night.service", 23),
     ("perch-update-started.service", 22),
-    ("perch-update-trial.service", 30),
-    ("perch-update@.service", 26),
+    ("perch-update-trial.service", 25),
+    ("perch-update@.service", 23),
     ("perch-web.service", 5),
 ];
 

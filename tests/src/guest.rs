@@ -200,14 +200,22 @@ pub fn settled_state(vm: &Vm) -> Result<String> {
 }
 
 /// Our units, and the most exposed that each may be, in tenths (`systemd-analyze security`).
-const EXPOSURE: [(&str, u32); 8] = [
+const EXPOSURE: [(&str, u32); 17] = [
     ("imd", 25),
     ("perch-agent", 25),
     ("perch-announce", 25),
+    ("perch-address", 25),
     ("perch-apply", 25),
-    // It becomes imd's user for the first account.
-    ("perch-firstboot", 26),
+    ("perch-backup@night", 25),
+    ("perch-clock", 25),
+    ("perch-early", 25),
+    ("perch-firstboot", 25),
     ("perch-slot-good", 25),
+    ("perch-update-lost", 25),
+    ("perch-update-night", 25),
+    ("perch-update-started", 25),
+    ("perch-update-trial", 25),
+    ("perch-update@check", 25),
     ("perch-web", 25),
     // Debian's, with our drop-in: it starts as root to take its ports.
     ("nginx", 35),

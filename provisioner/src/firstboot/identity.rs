@@ -6,6 +6,7 @@ use time::macros::datetime;
 
 use super::FirstBoot;
 use crate::files::{Access, Files};
+use crate::system::System;
 
 /// Files whose age says how late it is at least: the image's build, and the last time that timesyncd knew.
 const CLOCK_FILES: [&str; 2] = ["/usr/lib/clock-epoch", "/var/lib/systemd/timesync/clock"];
@@ -37,18 +38,27 @@ fn modified(files: &Files, path: &str) -> Option<OffsetDateTime> {
         .map(OffsetDateTime::from)
 }
 
-/// Step: never lets the clock be before the floor.
+/// Step: never lets the clock be before the floor. On a box `perch-clock.service` has seen to it, as the first boot's own has not the
+/// right; what it could not do is said here.
 ///
 /// # Errors
 /// The clock cannot be set.
 pub fn clock(boot: &mut FirstBoot<'_>) -> Result<String> {
-    let floor = time_floor(boot.files);
-    let now = boot.system.now();
+    set_forward(boot.files, boot.system)
+}
+
+/// Sets the clock to the floor if it is before. Returns a few words on what it did.
+///
+/// # Errors
+/// The clock cannot be set.
+pub fn set_forward(files: &Files, system: &dyn System) -> Result<String> {
+    let floor = time_floor(files);
+    let now = system.now();
     if now >= floor {
         return Ok("not before the image".to_owned());
     }
-    boot.files.change()?;
-    boot.system.set_clock(floor)?;
+    files.change()?;
+    system.set_clock(floor)?;
     Ok(format!(
         "set forward from {} to {}",
         now.date(),
