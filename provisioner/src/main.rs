@@ -2,6 +2,8 @@
 
 #[path = "backup_command.rs"]
 mod backup;
+#[path = "power_command.rs"]
+mod power;
 #[path = "settings_command.rs"]
 mod settings;
 #[path = "update_command.rs"]
@@ -93,6 +95,9 @@ enum Action {
     /// Look for another version, install it, go back.
     #[command(subcommand)]
     Update(update::Action),
+    /// Restart the box or shut it down, now or at a chosen time.
+    #[command(subcommand)]
+    Power(power::Action),
 }
 
 /// The outcome of the last apply since the boot, for programs.
@@ -117,6 +122,7 @@ fn main() -> ExitCode {
         Action::Backup(action) => backup::run(action, &files, system),
         Action::Early => backup::early(&files, system),
         Action::Update(action) => update::run(action, &files, system),
+        Action::Power(action) => power::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
         Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
         Action::Announce => announce::run(&files).map(|()| true),

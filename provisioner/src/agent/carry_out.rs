@@ -3,11 +3,14 @@
 use anyhow::Context;
 
 use super::audit::{self, Entry};
-use super::command::{Actor, Answer, Changed, Command, Refusal, Reply, Request, SettingsView, Why};
+use super::command::{
+    Actor, Answer, Changed, Command, PowerView, Refusal, Reply, Request, SettingsView, Why,
+};
 use super::{backups, claim, clock, status, support, unlock, updates};
 use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::model::AccountName;
+use crate::power::{self, LocalTime, NoPlan, Power};
 use crate::settings::apply::Machine;
 use crate::settings::change::{self, Done, request_of_pairs, request_of_undo};
 use crate::settings::keys::KEYS;
@@ -122,14 +125,41 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             system.restart()?;
             Ok(Answer::Done)
         }
-        Command::Restart => run(machine, &["systemctl", "--no-block", "reboot"]),
-        Command::ShutDown => run(machine, &["systemctl", "--no-block", "poweroff"]),
+        Command::Restart => go_down(machine, Power::Restart),
+        Command::ShutDown => go_down(machine, Power::ShutDown),
+        Command::PowerPlan => Ok(Answer::PowerPlan(power_view(machine)?)),
+        Command::PlanPower { what, at } => {
+            let when = at
+                .parse::<LocalTime>()
+                .map_err(|fault| invalid(fault.into()))?;
+            let planned = power::plan(machine, *what, &when, &actor.shown());
+            planned.map_err(|error| match error.is::<NoPlan>() {
+                true => invalid(error),
+                false => error.into(),
+            })?;
+            Ok(Answer::Done)
+        }
+        Command::CancelPower => {
+            power::cancel(machine)?;
+            Ok(Answer::Done)
+        }
     }
 }
 
-fn run(machine: Machine<'_>, command: &[&str]) -> Reply {
-    machine.system.run(command, None)?;
+fn go_down(machine: Machine<'_>, what: Power) -> Reply {
+    what.carry_out(machine.system)?;
     Ok(Answer::Done)
+}
+
+fn power_view(machine: Machine<'_>) -> anyhow::Result<PowerView> {
+    let Machine { files, system } = machine;
+    let now = system.now().unix_timestamp();
+    let plan = power::planned(files, now)?;
+    Ok(PowerView {
+        at: plan.as_ref().and_then(|plan| power::local(system, plan.at)),
+        plan,
+        clock: power::local(system, now),
+    })
 }
 
 fn invalid(error: anyhow::Error) -> Refusal {

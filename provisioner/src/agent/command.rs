@@ -11,6 +11,7 @@ use super::status::BoxStatus;
 use super::updates::UpdateView;
 use crate::backup::job::Source;
 use crate::model::AccountName;
+use crate::power::{Plan, Power};
 use crate::settings::keys::Change;
 use crate::update::machine::State;
 
@@ -163,6 +164,17 @@ pub enum Command {
     Restart,
     /// Shut the box down.
     ShutDown,
+    /// What is planned for the box.
+    PowerPlan,
+    /// Restart or shut down at a chosen time, in the place of what was planned.
+    PlanPower {
+        /// Which of them.
+        what: Power,
+        /// When, by the box's clock, as somebody has typed it.
+        at: String,
+    },
+    /// Give up what is planned.
+    CancelPower,
 }
 
 /// What the agent says to a command that it has carried out.
@@ -197,6 +209,19 @@ pub enum Answer {
     Updates(Box<UpdateView>),
     /// To `FailedJournal`.
     FailedJournal(String),
+    /// To `PowerPlan`.
+    PowerPlan(PowerView),
+}
+
+/// What is planned for the box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerView {
+    /// The plan. Absent: there is none.
+    pub plan: Option<Plan>,
+    /// When that is, by the box's clock.
+    pub at: Option<String>,
+    /// What the box's clock says now. Absent: no system runs that could tell.
+    pub clock: Option<String>,
 }
 
 /// What a change of settings does, or would do.
@@ -304,6 +329,7 @@ impl Command {
             | Self::UpdateState
             | Self::Updates
             | Self::Support
+            | Self::PowerPlan
             | Self::Audit { .. }
             | Self::Record { .. } => return None,
             Self::ChangeSettings { dry_run: true, .. } => return None,
@@ -332,6 +358,8 @@ impl Command {
             Self::FactoryReset { .. } => "box.factory-reset",
             Self::Restart => "box.restart",
             Self::ShutDown => "box.shut-down",
+            Self::PlanPower { .. } => "box.plan",
+            Self::CancelPower => "box.cancel-plan",
         })
     }
 
@@ -346,6 +374,7 @@ impl Command {
             Self::UndoSettings { number } => number.to_string(),
             Self::AcceptStick { serial } => serial.clone(),
             Self::InstallUpdate { version, .. } => version.clone(),
+            Self::PlanPower { what, at } => format!("{} {at}", what.name()),
             Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),
             _ => String::new(),
         }

@@ -12,6 +12,7 @@ mod browser;
 mod figures;
 mod forms;
 mod imd;
+mod power;
 mod setup;
 mod sign_in;
 mod site;
