@@ -15,13 +15,16 @@ const MINUTES_KEPT: i64 = 25 * 3600;
 /// How long hours are kept.
 const HOURS_KEPT: i64 = 30 * 86_400;
 
+/// Answers are in tables of their own: the version before writes rows of just those columns, and has to go on after a roll-back.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS minutes (
     at INTEGER PRIMARY KEY, online REAL, messages REAL, temperature REAL, memory REAL, disk REAL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS hours (
     at INTEGER PRIMARY KEY, online REAL, messages REAL, temperature REAL, memory REAL, disk REAL
-) STRICT;";
+) STRICT;
+CREATE TABLE IF NOT EXISTS minute_answers (at INTEGER PRIMARY KEY, answer REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS hour_answers (at INTEGER PRIMARY KEY, answer REAL NOT NULL) STRICT;";
 
 /// Figures of a minute, or the mean of an hour (of people online: the most). Absent: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub struct Sample {
     pub memory: Option<f64>,
     /// Bytes in use on the data partition.
     pub disk: Option<f64>,
+    /// How long the chat server took to answer, in milliseconds.
+    pub answer: Option<f64>,
 }
 
 /// The database, and what waits for it.
@@ -84,7 +89,7 @@ impl History {
     /// They cannot be read.
     pub fn minutes(&self, from: i64) -> Result<Vec<Sample>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = read(&inner.database, "minutes", from)?;
+        let mut found = read(&inner.database, ("minutes", "minute_answers"), from)?;
         let waiting = inner.waiting.iter();
         found.extend(waiting.filter(|sample| sample.at >= from));
         Ok(found)
@@ -96,7 +101,7 @@ impl History {
     /// They cannot be read.
     pub fn hours(&self, from: i64) -> Result<Vec<Sample>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        read(&inner.database, "hours", from)
+        read(&inner.database, ("hours", "hour_answers"), from)
     }
 }
 
@@ -120,6 +125,12 @@ fn write(database: &mut Connection, samples: &[Sample]) -> rusqlite::Result<()> 
             "INSERT OR REPLACE INTO minutes VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![s.at, s.online, s.messages, s.temperature, s.memory, s.disk],
         )?;
+        if let Some(answer) = s.answer {
+            transaction.execute(
+                "INSERT OR REPLACE INTO minute_answers VALUES (?1, ?2)",
+                params![s.at, answer],
+            )?;
+        }
         (first, last) = (first.min(s.at), last.max(s.at));
     }
     // The hours that these minutes are of.
@@ -128,15 +139,28 @@ fn write(database: &mut Connection, samples: &[Sample]) -> rusqlite::Result<()> 
          FROM minutes WHERE at >= ?1 / 3600 * 3600 AND at < (?2 / 3600 + 1) * 3600 GROUP BY at / 3600",
         [first, last],
     )?;
-    transaction.execute("DELETE FROM minutes WHERE at < ?1", [last - MINUTES_KEPT])?;
-    transaction.execute("DELETE FROM hours WHERE at < ?1", [last - HOURS_KEPT])?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO hour_answers SELECT at / 3600 * 3600, avg(answer)
+         FROM minute_answers WHERE at >= ?1 / 3600 * 3600 AND at < (?2 / 3600 + 1) * 3600 GROUP BY at / 3600",
+        [first, last],
+    )?;
+    for (table, kept) in [
+        ("minutes", MINUTES_KEPT),
+        ("minute_answers", MINUTES_KEPT),
+        ("hours", HOURS_KEPT),
+        ("hour_answers", HOURS_KEPT),
+    ] {
+        let sql = format!("DELETE FROM {table} WHERE at < ?1");
+        transaction.execute(&sql, [last - kept])?;
+    }
     transaction.commit()
 }
 
-fn read(database: &Connection, table: &str, from: i64) -> Result<Vec<Sample>> {
+fn read(database: &Connection, (table, answers): (&str, &str), from: i64) -> Result<Vec<Sample>> {
     let read = || -> rusqlite::Result<Vec<Sample>> {
         let sql = format!(
-            "SELECT at, online, messages, temperature, memory, disk FROM {table} WHERE at >= ?1 ORDER BY at"
+            "SELECT at, online, messages, temperature, memory, disk, answer FROM {table} LEFT JOIN {answers} USING (at)
+             WHERE at >= ?1 ORDER BY at"
         );
         let mut statement = database.prepare_cached(&sql)?;
         let rows = statement.query_map([from], |row| {
@@ -147,6 +171,7 @@ fn read(database: &Connection, table: &str, from: i64) -> Result<Vec<Sample>> {
                 temperature: row.get(3)?,
                 memory: row.get(4)?,
                 disk: row.get(5)?,
+                answer: row.get(6)?,
             })
         })?;
         rows.collect()
@@ -238,10 +263,16 @@ mod tests {
             let mut sample = minute(7200 + number * 60, 0.0, 5.0);
             sample.online = Some(if number == 30 { 9.0 } else { 2.0 });
             sample.messages = Some(if number < 30 { 0.0 } else { 4.0 });
+            // It did not answer for a while.
+            sample.answer = (number < 40).then_some(if number < 20 { 2.0 } else { 4.0 });
             history.note(sample).unwrap();
         }
-        let hours = History::open(&path).unwrap().hours(0).unwrap();
+        let history = History::open(&path).unwrap();
+        let hours = history.hours(0).unwrap();
         assert_eq!(hours.len(), 1);
+        assert_eq!(hours[0].answer, Some(3.0));
+        let minutes = history.minutes(0).unwrap();
+        assert_eq!((minutes[0].answer, minutes[59].answer), (Some(2.0), None));
         assert_eq!((hours[0].online, hours[0].messages), (Some(9.0), Some(2.0)));
     }
 

@@ -1,7 +1,7 @@
 //! Looks at the box every minute, for the history.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -26,10 +26,16 @@ pub struct Pulse {
 pub async fn run(web: Arc<Web>) {
     let mut before: Option<(i64, u64)> = None;
     loop {
+        let asked = Instant::now();
         let pulse = web.imd.get::<Pulse>("/pulse").await.ok();
+        // It has its turn among the tasks that serve people.
+        let answer = pulse.map(|_| asked.elapsed());
         let at = now();
         let messages = pulse.map(|pulse| (at, pulse.messages));
-        let sample = sample(&web.look(), pulse, at, rate(before, messages));
+        let sample = Sample {
+            answer: answer.map(|time| time.as_secs_f64() * 1000.0),
+            ..sample(&web.look(), pulse, at, rate(before, messages))
+        };
         if let Err(error) = web.history.note(sample) {
             eprintln!("<4>{error:#}");
         }
@@ -57,6 +63,7 @@ fn sample(figures: &Figures, pulse: Option<Pulse>, at: i64, messages: Option<f64
         temperature: figures.temperature.map(|tenths| tenths as f64 / 10.0),
         memory: (figures.memory > 0).then(|| used * 100.0 / figures.memory as f64),
         disk: (figures.disk > 0).then(|| figures.disk_used() as f64),
+        answer: None,
     }
 }
 

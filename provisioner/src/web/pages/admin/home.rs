@@ -147,6 +147,9 @@ fn people_tiles(t: Texts, statistics: Option<&Statistics>, samples: &[Sample]) -
     if let Some(rate) = samples.last().and_then(|sample| sample.messages) {
         tiles.push(tile(t, "home-messages", number(rate), ""));
     }
+    if let Some(time) = samples.last().and_then(|sample| sample.answer) {
+        tiles.push(tile(t, "home-answer", millis(time), t.m("home-answer-how")));
+    }
     tiles.push(tile(t, "home-rooms", statistics.rooms.to_string(), ""));
     tiles
 }
@@ -201,9 +204,10 @@ fn box_tiles(t: Texts, status: &BoxStatus) -> Vec<Tile> {
 /// What a picture shows: its title, which value, and how one is written.
 type Line = (&'static str, fn(&Sample) -> Option<f64>, fn(f64) -> String);
 
-const LINES: [Line; 5] = [
+const LINES: [Line; 6] = [
     ("home-online", |sample| sample.online, number),
     ("home-messages", |sample| sample.messages, number),
+    ("home-answer", |sample| sample.answer, millis),
     (
         "home-temperature",
         |sample| sample.temperature,
@@ -252,6 +256,10 @@ fn number(value: f64) -> String {
     } else {
         format!("{value:.0}")
     }
+}
+
+fn millis(value: f64) -> String {
+    format!("{} ms", number(value))
 }
 
 fn bytes(value: f64) -> String {
