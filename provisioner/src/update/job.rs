@@ -69,15 +69,13 @@ impl Job {
 /// What was asked for and is not taken up yet.
 #[must_use]
 pub fn asked(files: &Files, now: i64) -> Option<Job> {
-    let asked = read(files)?;
-    (0..TAKEN_UP)
-        .contains(&(now - asked.at))
-        .then_some(asked.job)
+    read(files, now).map(|asked| asked.job)
 }
 
-fn read(files: &Files) -> Option<Asked> {
+fn read(files: &Files, now: i64) -> Option<Asked> {
     let text = files.read(ASKED).ok().flatten()?;
-    serde_json::from_str(&text).ok()
+    let asked: Asked = serde_json::from_str(&text).ok()?;
+    (0..TAKEN_UP).contains(&(now - asked.at)).then_some(asked)
 }
 
 /// Whether somebody is at work on the update, or will be at once.
@@ -121,7 +119,8 @@ pub fn start(machine: Machine<'_>, job: Job, without_backup: Option<String>) -> 
 pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
     let Machine { files, system } = machine;
     let mut updater = Updater::new(files, system)?;
-    let asked = read(files).filter(|asked| asked.job == job);
+    let now = system.now().unix_timestamp();
+    let asked = read(files, now).filter(|asked| asked.job == job);
     files.remove(ASKED)?;
     if let Some(who) = asked.and_then(|asked| asked.without_backup) {
         updater.without_backup(&who);
