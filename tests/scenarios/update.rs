@@ -97,9 +97,9 @@ fn update_while_people_talk(
     let said = scene.vm.run("provisioner update check")?;
     ensure!(said.contains(GOOD), "the check says {said}");
     let talkers = talk(scene, runtime, 1)?;
-    scene.publisher.take_sent(&published_name(GOOD));
+    let before = scene.publisher.sent(&published_name(GOOD));
     let status = scene.update("install")?;
-    let sent = scene.publisher.take_sent(&published_name(GOOD));
+    let sent = scene.publisher.sent(&published_name(GOOD)) - before;
     scene.lab.note(&format!(
         "{sent} of {size} bytes were fetched, {} %",
         sent * 100 / size

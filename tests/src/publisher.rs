@@ -30,7 +30,7 @@ pub struct Publisher {
 /// What was sent, and what may be.
 #[derive(Default)]
 struct Sent {
-    /// Bytes of each file since they were last taken.
+    /// Bytes of each file.
     bytes: Mutex<BTreeMap<String, u64>>,
     /// Bytes that may still be sent before everything stands still; absent: no limit.
     allowed: Mutex<Option<u64>>,
@@ -95,18 +95,7 @@ impl Publisher {
         format!("https://{HOST}:{}", self.port)
     }
 
-    /// Bytes of a file that were sent since the last call.
-    #[must_use]
-    pub fn take_sent(&self, name: &str) -> u64 {
-        let mut sent = self
-            .sent
-            .bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        sent.remove(name).unwrap_or(0)
-    }
-
-    /// Bytes of a file that were sent since they were last taken.
+    /// Bytes of a file that were sent.
     #[must_use]
     pub fn sent(&self, name: &str) -> u64 {
         let sent = self
