@@ -18,35 +18,11 @@ use provisioner::settings::change::{
 };
 use provisioner::settings::trial::Trial;
 
-/// A running box.
-struct Running {
-    folder: tempfile::TempDir,
-    files: Files,
-    system: FakeSystem,
-}
-
 const WIRED: &str = "/etc/systemd/network/40-perch-wired.network";
 const START_TIMER: &str = "systemd-run --quiet --collect --unit=perch-network-trial --on-active=120s --timer-property=AccuracySec=1s /usr/bin/provisioner settings timed-out";
 const STOP_TIMER: &str = "systemctl stop perch-network-trial.timer";
 
 impl Running {
-    fn new() -> Self {
-        let (folder, system) = booted(None);
-        let files = Files::new(folder.path());
-        Self {
-            folder,
-            files,
-            system,
-        }
-    }
-
-    fn machine(&self) -> Machine<'_> {
-        Machine {
-            files: &self.files,
-            system: &self.system,
-        }
-    }
-
     fn set(&self, pairs: &[(&str, &str)]) -> anyhow::Result<Done> {
         let pairs: Vec<(String, String)> = pairs
             .iter()
@@ -66,14 +42,6 @@ impl Running {
             &request_of_undo(self.machine(), number)?,
             "ben",
         )
-    }
-
-    fn state(&self) -> BoxState {
-        BoxState::load(&self.files).unwrap()
-    }
-
-    fn settings(&self) -> String {
-        self.state().settings.to_toml()
     }
 
     fn did(&self, command: &str) -> bool {

@@ -36,482 +36,128 @@ const AUTHORITY: &str =
 const KEYS_NEEDED: &str = "at least one key when SSH is enabled: passwords are not accepted there";
 const WIFI: &str = "ssid = \"Home\"\ncountry = \"DE\"\n";
 
-/// Table, what else stands in it, key, the value as written, line, what is found, what is accepted.
-type Case = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    usize,
-    &'static str,
-    &'static str,
-);
+/// A value that is not taken.
+struct Case {
+    table: &'static str,
+    /// What else stands in the table, before it.
+    before: &'static str,
+    key: &'static str,
+    /// As it is written.
+    value: &'static str,
+    found: &'static str,
+    accepted: &'static str,
+}
+
+const fn bad(
+    table: &'static str,
+    key: &'static str,
+    value: &'static str,
+    accepted: &'static str,
+) -> Case {
+    Case {
+        table,
+        before: "",
+        key,
+        value,
+        found: value,
+        accepted,
+    }
+}
+
+impl Case {
+    const fn after(self, before: &'static str) -> Self {
+        Self { before, ..self }
+    }
+
+    /// What is named, where that is not the value as it is written.
+    const fn found(self, found: &'static str) -> Self {
+        Self { found, ..self }
+    }
+
+    fn path(&self) -> String {
+        match self.table {
+            "" => self.key.to_owned(),
+            table => format!("{table}.{}", self.key),
+        }
+    }
+
+    /// The file with it, and its line there.
+    fn file(&self) -> (String, usize) {
+        let head = match self.table {
+            "" => String::new(),
+            table => format!("[{table}]\n"),
+        };
+        let above = format!("{head}{}", self.before);
+        let line = 1 + above.lines().count();
+        (format!("{above}{} = {}\n", self.key, self.value), line)
+    }
+}
 
 const CASES: &[Case] = &[
-    (
-        "",
-        "",
-        "hostname",
-        "\"two words\"",
-        1,
-        "\"two words\"",
-        HOST,
-    ),
-    ("", "", "hostname", "7", 1, "7", HOST),
-    ("", "", "domain", "\"local\"", 1, "\"local\"", DOMAIN),
-    (
-        "",
-        "",
-        "domain",
-        "\"a.b\\n[x]\"",
-        1,
-        "\"a.b\\n[x]\"",
-        DOMAIN,
-    ),
-    (
-        "",
-        "",
-        "language",
-        "\"de\"",
-        1,
-        "\"de\"",
-        "\"en\" or \"zh\"",
-    ),
-    (
-        "",
-        "",
-        "timezone",
-        "\"Europe/Nowhere\"",
-        1,
-        "\"Europe/Nowhere\"",
-        ZONE,
-    ),
-    (
-        "",
-        "",
-        "timezone",
-        "\"../../etc/passwd\"",
-        1,
-        "\"../../etc/passwd\"",
-        ZONE,
-    ),
-    ("", "", "profile", "\"fast\"", 1, "\"fast\"", PROFILE),
-    (
-        "",
-        "",
-        "invitations",
-        "101",
-        1,
-        "101",
-        "a whole number from 0 to 100",
-    ),
-    (
-        "",
-        "",
-        "invitations",
-        "\"30\"",
-        1,
-        "\"30\"",
-        "a whole number from 0 to 100",
-    ),
-    (
-        "",
-        "",
-        "restore_from",
-        "\"/dev/sda\"",
-        1,
-        "\"/dev/sda\"",
-        RESTORE,
-    ),
-    (
-        "",
-        "",
-        "restore_from",
-        "\"../x.age\"",
-        1,
-        "\"../x.age\"",
-        RESTORE,
-    ),
-    (
-        "",
-        "",
-        "setup_code",
-        "\"12345\"",
-        1,
-        "a string of 5 characters",
-        "a code of 6 to 64 characters",
-    ),
-    (
-        "",
-        "",
-        "setup_code",
-        "123456",
-        1,
-        "a value of type integer",
-        "a code of 6 to 64 characters",
-    ),
-    (
-        "admin",
-        "password = \"\"\n",
-        "name",
-        "\"Anna\"",
-        3,
-        "\"Anna\"",
-        ACCOUNT,
-    ),
-    (
-        "admin",
-        "name = \"anna\"\n",
-        "password",
-        "\"short\"",
-        3,
-        "a string of 5 characters",
-        "a password of 8 to 256 characters",
-    ),
-    (
-        "ssh",
-        "",
-        "enabled",
-        "\"yes\"",
-        2,
-        "\"yes\"",
-        "true or false",
-    ),
-    (
-        "ssh",
-        "",
-        "authorized_keys",
-        "[\"ssh-ed25519 AAAA\"]",
-        2,
-        "\"ssh-ed25519 AAAA\"",
-        SSH_KEY,
-    ),
-    (
-        "ssh",
-        "enabled = true\n",
-        "authorized_keys",
-        "[]",
-        3,
-        "[]",
-        KEYS_NEEDED,
-    ),
-    (
-        "network",
-        "",
-        "interface",
-        "\"eth0; reboot\"",
-        2,
-        "\"eth0; reboot\"",
-        "a network device's name, such as \"end0\"",
-    ),
-    (
-        "network",
-        "",
-        "vlan",
-        "0",
-        2,
-        "0",
-        "a VLAN's number from 1 to 4094",
-    ),
-    (
-        "network",
-        "",
-        "vlan",
-        "4095",
-        2,
-        "4095",
-        "a VLAN's number from 1 to 4094",
-    ),
-    (
-        "network",
-        "",
-        "ipv4",
-        "\"192.168.1.50\"",
-        2,
-        "\"192.168.1.50\"",
-        IPV4,
-    ),
-    (
-        "network",
-        "",
-        "ipv4",
-        "\"192.168.1.255/24\"",
-        2,
-        "\"192.168.1.255/24\"",
-        IPV4,
-    ),
-    (
-        "network",
-        "ipv4 = \"192.168.1.50/24\"\n",
-        "ipv4_gateway",
-        "\"192.168.2.1\"",
-        3,
-        "\"192.168.2.1\"",
-        GATEWAY4,
-    ),
-    (
-        "network",
-        "ipv4 = \"192.168.1.50/24\"\n",
-        "ipv4_gateway",
-        "\"192.168.1.50\"",
-        3,
-        "\"192.168.1.50\"",
-        GATEWAY4,
-    ),
-    (
-        "network",
-        "",
-        "ipv4_gateway",
-        "\"192.168.1.1\"",
-        2,
-        "\"192.168.1.1\"",
-        GATEWAY4,
-    ),
-    (
-        "network",
-        "",
-        "ipv4_gateway",
-        "\"router\"",
-        2,
-        "\"router\"",
-        ADDRESS,
-    ),
-    (
-        "network",
-        "",
-        "ipv6",
-        "\"fe80::5/64\"",
-        2,
-        "\"fe80::5/64\"",
-        IPV6,
-    ),
-    (
-        "network",
-        "ipv4 = \"off\"\n",
-        "ipv6",
-        "\"off\"",
-        3,
-        "\"off\"",
-        "with IPv4 off, \"auto\", or an address with its prefix length, such as \"fd00:7065:7263:6800::5/64\"",
-    ),
-    (
-        "network",
-        "ipv6 = \"fd00::5/64\"\n",
-        "ipv6_gateway",
-        "\"fd01::1\"",
-        3,
-        "\"fd01::1\"",
-        GATEWAY6,
-    ),
-    (
-        "network",
-        "",
-        "ipv6_gateway",
-        "\"::\"",
-        2,
-        "\"::\"",
-        ADDRESS,
-    ),
-    (
-        "network",
-        "",
-        "dns",
-        "[\"9.9.9.9\", \"dns.example\"]",
-        2,
-        "\"dns.example\"",
-        ADDRESS,
-    ),
-    (
-        "network",
-        "",
-        "dns",
-        "\"9.9.9.9\"",
-        2,
-        "\"9.9.9.9\"",
-        "a list, such as [\"one\", \"two\"]",
-    ),
-    (
-        "wifi",
-        "country = \"DE\"\n",
-        "ssid",
-        "\"\"",
-        3,
-        "\"\"",
-        "the name of a Wi-Fi network, 1 to 32 bytes without control characters",
-    ),
-    (
-        "wifi",
-        "ssid = \"Home\"\n",
-        "country",
-        "\"de\"",
-        3,
-        "\"de\"",
-        "a country of two capital letters, such as \"DE\"",
-    ),
-    (
-        "wifi",
-        WIFI,
-        "password",
-        "\"short\"",
-        4,
-        "a string of 5 characters",
-        WIFI_KEY,
-    ),
-    (
-        "wifi",
-        WIFI,
-        "password",
-        "\"\"",
-        4,
-        "a string of 0 characters",
-        "a passphrase of 8 to 63 characters, or 64 hexadecimal digits: the box knows none for this network",
-    ),
-    ("wifi", WIFI, "hidden", "1", 4, "1", "true or false"),
-    (
-        "time",
-        "",
-        "servers",
-        "[\"time server\"]",
-        2,
-        "\"time server\"",
-        SERVER,
-    ),
-    ("time", "", "servers", "[\"1\", \"-a\"]", 2, "\"1\"", SERVER),
-    (
-        "updates",
-        "",
-        "url",
-        "\"http://updates.example\"",
-        2,
-        "\"http://updates.example\"",
-        URL,
-    ),
-    ("updates", "", "url", "\"https://\"", 2, "\"https://\"", URL),
-    (
-        "updates",
-        "",
-        "url",
-        "\"https://:443/x\"",
-        2,
-        "\"https://:443/x\"",
-        URL,
-    ),
-    (
-        "updates",
-        "",
-        "url",
-        "\"https://u.example/a b\"",
-        2,
-        "\"https://u.example/a b\"",
-        URL,
-    ),
-    (
-        "updates",
-        "",
-        "url",
-        "\"https://me:pw@u.example/\"",
-        2,
-        "\"https://me:pw@u.example/\"",
-        URL,
-    ),
-    (
-        "updates",
-        "",
-        "url",
-        "\"https://u.example/x?y\"",
-        2,
-        "\"https://u.example/x?y\"",
-        URL,
-    ),
-    ("updates", "", "url", "7", 2, "7", URL),
-    ("updates", "", "channel", "\"Beta\"", 2, "\"Beta\"", CHANNEL),
-    (
-        "updates",
-        "",
-        "channel",
-        "\"../stable\"",
-        2,
-        "\"../stable\"",
-        CHANNEL,
-    ),
-    ("updates", "", "channel", "\"\"", 2, "\"\"", CHANNEL),
-    ("updates", "", "channel", "true", 2, "true", CHANNEL),
-    (
-        "updates",
-        "",
-        "automatic",
-        "\"yes\"",
-        2,
-        "\"yes\"",
-        "true or false",
-    ),
-    ("updates", "", "automatic", "1", 2, "1", "true or false"),
-    ("updates", "", "window", "\"03:00\"", 2, "\"03:00\"", WINDOW),
-    (
-        "updates",
-        "",
-        "window",
-        "\"3:00-5:00\"",
-        2,
-        "\"3:00-5:00\"",
-        WINDOW,
-    ),
-    (
-        "updates",
-        "",
-        "window",
-        "\"03:00-03:00\"",
-        2,
-        "\"03:00-03:00\"",
-        WINDOW,
-    ),
-    (
-        "updates",
-        "",
-        "window",
-        "\"24:00-01:00\"",
-        2,
-        "\"24:00-01:00\"",
-        WINDOW,
-    ),
-    ("updates", "", "window", "5", 2, "5", WINDOW),
-    (
-        "updates",
-        "",
-        "authority",
-        "\"ca.crt\"",
-        2,
-        "\"ca.crt\"",
-        AUTHORITY,
-    ),
-    (
-        "updates",
-        "",
-        "authority",
-        "\"/etc/../ca.crt\"",
-        2,
-        "\"/etc/../ca.crt\"",
-        AUTHORITY,
-    ),
-    (
-        "updates",
-        "",
-        "authority",
-        "\"/etc/perch/\"",
-        2,
-        "\"/etc/perch/\"",
-        AUTHORITY,
-    ),
-    (
-        "updates",
-        "",
-        "authority",
-        "\"/a b\"",
-        2,
-        "\"/a b\"",
-        AUTHORITY,
-    ),
-    ("updates", "", "authority", "7", 2, "7", AUTHORITY),
+    bad("", "hostname", "\"two words\"", HOST),
+    bad("", "hostname", "7", HOST),
+    bad("", "domain", "\"local\"", DOMAIN),
+    bad("", "domain", "\"a.b\\n[x]\"", DOMAIN),
+    bad("", "language", "\"de\"", "\"en\" or \"zh\""),
+    bad("", "timezone", "\"Europe/Nowhere\"", ZONE),
+    bad("", "timezone", "\"../../etc/passwd\"", ZONE),
+    bad("", "profile", "\"fast\"", PROFILE),
+    bad("", "invitations", "101", "a whole number from 0 to 100"),
+    bad("", "invitations", "\"30\"", "a whole number from 0 to 100"),
+    bad("", "restore_from", "\"/dev/sda\"", RESTORE),
+    bad("", "restore_from", "\"../x.age\"", RESTORE),
+    bad("", "setup_code", "\"12345\"", "a code of 6 to 64 characters").found("a string of 5 characters"),
+    bad("", "setup_code", "123456", "a code of 6 to 64 characters").found("a value of type integer"),
+    bad("admin", "name", "\"Anna\"", ACCOUNT).after("password = \"\"\n"),
+    bad("admin", "password", "\"short\"", "a password of 8 to 256 characters").after("name = \"anna\"\n").found("a string of 5 characters"),
+    bad("ssh", "enabled", "\"yes\"", "true or false"),
+    bad("ssh", "authorized_keys", "[\"ssh-ed25519 AAAA\"]", SSH_KEY).found("\"ssh-ed25519 AAAA\""),
+    bad("ssh", "authorized_keys", "[]", KEYS_NEEDED).after("enabled = true\n"),
+    bad("network", "interface", "\"eth0; reboot\"", "a network device's name, such as \"end0\""),
+    bad("network", "vlan", "0", "a VLAN's number from 1 to 4094"),
+    bad("network", "vlan", "4095", "a VLAN's number from 1 to 4094"),
+    bad("network", "ipv4", "\"192.168.1.50\"", IPV4),
+    bad("network", "ipv4", "\"192.168.1.255/24\"", IPV4),
+    bad("network", "ipv4_gateway", "\"192.168.2.1\"", GATEWAY4).after("ipv4 = \"192.168.1.50/24\"\n"),
+    bad("network", "ipv4_gateway", "\"192.168.1.50\"", GATEWAY4).after("ipv4 = \"192.168.1.50/24\"\n"),
+    bad("network", "ipv4_gateway", "\"192.168.1.1\"", GATEWAY4),
+    bad("network", "ipv4_gateway", "\"router\"", ADDRESS),
+    bad("network", "ipv6", "\"fe80::5/64\"", IPV6),
+    bad("network", "ipv6", "\"off\"", "with IPv4 off, \"auto\", or an address with its prefix length, such as \"fd00:7065:7263:6800::5/64\"").after("ipv4 = \"off\"\n"),
+    bad("network", "ipv6_gateway", "\"fd01::1\"", GATEWAY6).after("ipv6 = \"fd00::5/64\"\n"),
+    bad("network", "ipv6_gateway", "\"::\"", ADDRESS),
+    bad("network", "dns", "[\"9.9.9.9\", \"dns.example\"]", ADDRESS).found("\"dns.example\""),
+    bad("network", "dns", "\"9.9.9.9\"", "a list, such as [\"one\", \"two\"]"),
+    bad("wifi", "ssid", "\"\"", "the name of a Wi-Fi network, 1 to 32 bytes without control characters").after("country = \"DE\"\n"),
+    bad("wifi", "country", "\"de\"", "a country of two capital letters, such as \"DE\"").after("ssid = \"Home\"\n"),
+    bad("wifi", "password", "\"short\"", WIFI_KEY).after(WIFI).found("a string of 5 characters"),
+    bad("wifi", "password", "\"\"", "a passphrase of 8 to 63 characters, or 64 hexadecimal digits: the box knows none for this network").after(WIFI).found("a string of 0 characters"),
+    bad("wifi", "hidden", "1", "true or false").after(WIFI),
+    bad("time", "servers", "[\"time server\"]", SERVER).found("\"time server\""),
+    bad("time", "servers", "[\"1\", \"-a\"]", SERVER).found("\"1\""),
+    bad("updates", "url", "\"http://updates.example\"", URL),
+    bad("updates", "url", "\"https://\"", URL),
+    bad("updates", "url", "\"https://:443/x\"", URL),
+    bad("updates", "url", "\"https://u.example/a b\"", URL),
+    bad("updates", "url", "\"https://me:pw@u.example/\"", URL),
+    bad("updates", "url", "\"https://u.example/x?y\"", URL),
+    bad("updates", "url", "7", URL),
+    bad("updates", "channel", "\"Beta\"", CHANNEL),
+    bad("updates", "channel", "\"../stable\"", CHANNEL),
+    bad("updates", "channel", "\"\"", CHANNEL),
+    bad("updates", "channel", "true", CHANNEL),
+    bad("updates", "automatic", "\"yes\"", "true or false"),
+    bad("updates", "automatic", "1", "true or false"),
+    bad("updates", "window", "\"03:00\"", WINDOW),
+    bad("updates", "window", "\"3:00-5:00\"", WINDOW),
+    bad("updates", "window", "\"03:00-03:00\"", WINDOW),
+    bad("updates", "window", "\"24:00-01:00\"", WINDOW),
+    bad("updates", "window", "5", WINDOW),
+    bad("updates", "authority", "\"ca.crt\"", AUTHORITY),
+    bad("updates", "authority", "\"/etc/../ca.crt\"", AUTHORITY),
+    bad("updates", "authority", "\"/etc/perch/\"", AUTHORITY),
+    bad("updates", "authority", "\"/a b\"", AUTHORITY),
+    bad("updates", "authority", "7", AUTHORITY),
 ];
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -524,41 +170,27 @@ fn problems(text: &str) -> Vec<Problem> {
 
 #[test]
 fn every_bad_value_is_named_with_file_line_key_found_and_accepted() {
-    for (table, before, key, value, line, found, accepted) in CASES {
-        let head = if table.is_empty() {
-            String::new()
-        } else {
-            format!("[{table}]\n")
-        };
-        let text = format!("{head}{before}{key} = {value}\n");
-        let path = if table.is_empty() {
-            (*key).to_owned()
-        } else {
-            format!("{table}.{key}")
-        };
+    for case in CASES {
+        let ((text, line), path) = (case.file(), case.path());
         let problems = problems(&text);
         let problem = problems
             .first()
             .unwrap_or_else(|| panic!("{text:?} was taken"));
         assert_eq!(problem.file, "perch.toml");
-        assert_eq!(problem.line, *line, "{text:?}");
+        assert_eq!(problem.line, line, "{text:?}");
         assert!(
             problem.key == path || problem.key.starts_with(&format!("{path}[")),
             "{} for {text:?}",
             problem.key
         );
-        assert_eq!(problem.found, *found, "{text:?}");
-        assert_eq!(problem.accepted, *accepted, "{text:?}");
+        assert_eq!(problem.found, case.found, "{text:?}");
+        assert_eq!(problem.accepted, case.accepted, "{text:?}");
     }
 }
 
 #[test]
 fn no_key_is_without_a_bad_value() {
-    let tried = |name: &str| {
-        CASES
-            .iter()
-            .any(|(table, _, key, ..)| name == *key || name == format!("{table}.{key}"))
-    };
+    let tried = |name: &str| CASES.iter().any(|case| case.path() == name);
     for key in KEYS {
         assert!(tried(key.name), "{} has no case", key.name);
     }

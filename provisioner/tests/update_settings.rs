@@ -20,33 +20,13 @@ const FILE: &str = "/etc/perch/update.toml";
 const BY_HAND: &str =
     "# From Ben\nurl = \"https://u.example\"\nauthority = \"/etc/perch/ca.crt\"\n";
 
-struct Box {
-    folder: tempfile::TempDir,
-    files: Files,
-    system: FakeSystem,
+fn with_file(text: &str) -> Running {
+    let perch = Running::new();
+    put(perch.folder.path(), FILE, text);
+    perch
 }
 
-impl Box {
-    fn new(update_toml: Option<&str>) -> Self {
-        let (folder, system) = booted(None);
-        if let Some(text) = update_toml {
-            put(folder.path(), FILE, text);
-        }
-        let files = Files::new(folder.path());
-        Self {
-            folder,
-            files,
-            system,
-        }
-    }
-
-    fn machine(&self) -> Machine<'_> {
-        Machine {
-            files: &self.files,
-            system: &self.system,
-        }
-    }
-
+impl Running {
     fn set(&self, key: &str, value: &str) {
         let pairs = [(key.to_owned(), value.to_owned())];
         let request = request_of_pairs(self.machine(), &pairs).unwrap();
@@ -57,10 +37,6 @@ impl Box {
         boot(self.folder.path(), &self.system);
     }
 
-    fn settings(&self) -> String {
-        BoxState::load(&self.files).unwrap().settings.to_toml()
-    }
-
     fn file(&self) -> String {
         get(self.folder.path(), FILE)
     }
@@ -68,7 +44,7 @@ impl Box {
 
 #[test]
 fn a_publisher_is_set_and_taken_away_without_a_shell() {
-    let perch = Box::new(None);
+    let perch = Running::new();
     perch.set("updates.url", "https://updates.example/perch/");
     perch.set("updates.automatic", "true");
     let source = Source::read(&perch.files).unwrap();
@@ -83,7 +59,7 @@ fn a_publisher_is_set_and_taken_away_without_a_shell() {
 
 #[test]
 fn a_file_by_hand_goes_on_as_it_is_through_starts_and_other_changes() {
-    let perch = Box::new(Some(BY_HAND));
+    let perch = with_file(BY_HAND);
     let shown = "updates.url = \"https://u.example\"\nupdates.authority = \"/etc/perch/ca.crt\"\n";
     assert_eq!(perch.settings(), shown);
     perch.set("language", "zh");
@@ -103,7 +79,7 @@ fn a_file_by_hand_goes_on_as_it_is_through_starts_and_other_changes() {
 
 #[test]
 fn the_first_change_of_updates_takes_a_file_by_hand_over_with_all_that_it_says() {
-    let perch = Box::new(Some(BY_HAND));
+    let perch = with_file(BY_HAND);
     perch.set("updates.window", "01:00-02:00");
     assert_eq!(
         perch.file(),
@@ -131,7 +107,7 @@ fn a_file_that_settings_cannot_express_is_left_alone_until_they_say_something() 
         "url = \"https://u.example/?key=1\"\n",
         "# nothing yet\n",
     ] {
-        let perch = Box::new(Some(text));
+        let perch = with_file(text);
         perch.set("language", "zh");
         perch.restart();
         assert_eq!(

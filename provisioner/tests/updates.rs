@@ -152,6 +152,60 @@ fn a_file_that_is_no_release_is_refused_and_removed() {
     assert!(!scene.files().path(UPLOADED).exists());
 }
 
+const BUNDLE: &str = "https://updates.example/b.raucb";
+const OPERATION: &str = "busctl --json=short get-property de.pengutronix.rauc / de.pengutronix.rauc.Installer Operation";
+
+/// A version is known to be available at a server.
+fn offered() -> Scene {
+    let state = format!(
+        r#"{{"update":{{"state":"available","release":{{"version":"3.0.0","source":"{BUNDLE}","bytes":1}}}}}}"#
+    );
+    Scene::new(&[("/var/lib/perch/update/state.json", &state)])
+}
+
+#[test]
+fn a_server_that_stops_sending_is_not_taken_for_a_damaged_bundle() {
+    for (kernel, said) in [
+        (
+            "block nbd0: Connection timed out, retrying (1/1 alive)",
+            "the server stopped sending",
+        ),
+        ("block nbd0: NBD_DISCONNECT", "it does not work today"),
+    ] {
+        let scene = offered();
+        let install = format!("rauc install {BUNDLE}");
+        scene.system.failing.borrow_mut().insert(install);
+        let since = scene.system.clock.get().unix_timestamp();
+        let log = format!("journalctl -k -b -o cat --no-pager -S @{since}");
+        scene.system.answer(&log, kernel);
+        let State::Failed { reason, during, .. } = scene.work(Job::Install).update else {
+            panic!("it did not fail")
+        };
+        assert_eq!(during, "downloading");
+        assert!(reason.starts_with(said), "{reason}");
+    }
+}
+
+#[test]
+fn an_installation_that_nobody_waits_for_any_more_is_ended_first() {
+    for (operation, ends) in [("installing", true), ("idle", false)] {
+        let scene = offered();
+        let property = format!(r#"{{"type":"s","data":"{operation}"}}"#);
+        scene.system.answer(OPERATION, &property);
+        let kept = scene.work(Job::Install);
+        assert!(
+            matches!(kept.update, State::Trial { .. }),
+            "{:?}",
+            kept.update
+        );
+        assert_eq!(
+            scene.system.ran("systemctl restart rauc.service"),
+            ends,
+            "{operation}"
+        );
+    }
+}
+
 /// A stick is accepted, and the newest backup is older than the night that it failed.
 const STALE: [(&str, &str); 2] = [
     (

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::talkers::{PASSWORD, Said, body, name};
-use crate::xmpp::{Client, Connector, Login};
+use crate::xmpp::{Client, Connector, Login, attribute};
 
 /// How often each says something.
 const PACE: Duration = Duration::from_secs(10);
@@ -290,13 +290,4 @@ impl Resident {
         }
         Ok(())
     }
-}
-
-/// The value of an attribute of the first tag in `xml`.
-fn attribute(xml: &str, name: &str) -> Result<String> {
-    let after = xml.split(&format!(" {name}='")).nth(1);
-    let value = after.and_then(|rest| rest.split('\'').next());
-    Ok(value
-        .with_context(|| format!("no {name} in {xml}"))?
-        .to_owned())
 }

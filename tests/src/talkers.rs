@@ -10,7 +10,7 @@ use imd_store::sqlite::{SqliteOptions, SqliteStore};
 use imd_store::{ArchiveFilter, ArchiveId, ArchivePaging, ArchiveStore as _};
 use tokio::task::JoinSet;
 
-use crate::xmpp::{Client, Connector, Login};
+use crate::xmpp::{Client, Connector, Login, attribute};
 
 /// Messages that one person has on the way at the same time.
 const WINDOW: usize = 20;
@@ -136,11 +136,7 @@ impl Talker {
             let ack = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.heard);
             self.client.send(&ack).await?;
         } else if tag.contains("<a ") {
-            let count = tag
-                .split(" h='")
-                .nth(1)
-                .and_then(|rest| rest.split('\'').next());
-            let count: usize = count.context("an answer without h")?.parse()?;
+            let count: usize = attribute(tag, "h")?.parse().context("h")?;
             self.all
                 .fetch_add(count - self.said.acknowledged, Ordering::Relaxed);
             self.said.acknowledged = count;

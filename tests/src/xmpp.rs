@@ -298,6 +298,19 @@ impl Client {
     }
 }
 
+/// The value of an attribute in a tag, as this server writes it.
+///
+/// # Errors
+///
+/// The tag has no such attribute.
+pub fn attribute(tag: &str, name: &str) -> Result<String> {
+    let after = tag.split(&format!(" {name}='")).nth(1);
+    let value = after.and_then(|rest| rest.split('\'').next());
+    Ok(value
+        .with_context(|| format!("no {name} in {tag}"))?
+        .to_owned())
+}
+
 fn sign(key: &[u8], data: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
         .as_ref()

@@ -204,7 +204,12 @@ pub enum Answer {
     /// To `NewRecoveryKey`.
     RecoveryKey(Vec<String>),
     /// To `UpdateState`.
-    UpdateState(Box<State>),
+    UpdateState {
+        /// Where an update is.
+        state: Box<State>,
+        /// Whether a block of the running system is damaged.
+        is_damaged: bool,
+    },
     /// To `Updates`.
     Updates(Box<UpdateView>),
     /// To `FailedJournal`.

@@ -68,8 +68,10 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
     let who = |without: bool| without.then(|| actor.shown());
     match command {
         Command::UpdateState => {
-            let kept = Kept::load(files)?;
-            return Ok(Answer::UpdateState(Box::new(kept.update)));
+            return Ok(Answer::UpdateState {
+                state: Box::new(Kept::load(files)?.update),
+                is_damaged: health::has_logged_damage(machine.system),
+            });
         }
         Command::FailedJournal => return Ok(Answer::FailedJournal(journal(machine)?)),
         Command::CheckForUpdate => {

@@ -53,6 +53,10 @@ pub fn write(
     authority: Option<&str>,
     downgrade: bool,
 ) -> Result<()> {
+    if is_busy(system) {
+        // Nobody of ours is at work: whoever asked has gone, or RAUC waits for a server, which it does without end.
+        system.run(&["systemctl", "restart", "rauc.service"], None)?;
+    }
     if downgrade {
         let text = files
             .read(CONFIGURATION)?
@@ -109,8 +113,8 @@ fn has_stalled(system: &dyn System, since: i64) -> bool {
         .any(|line| line.contains("block nbd") && line.contains("Connection timed out"))
 }
 
-/// Why RAUC's service did not install the last bundle; `rauc install` itself says only that it failed.
-fn installers_last_error(system: &dyn System) -> Option<String> {
+/// A property of RAUC's installer, over D-Bus.
+fn installer(system: &dyn System, property: &str) -> Option<serde_json::Value> {
     let command = [
         "busctl",
         "--json=short",
@@ -118,12 +122,23 @@ fn installers_last_error(system: &dyn System) -> Option<String> {
         "de.pengutronix.rauc",
         "/",
         "de.pengutronix.rauc.Installer",
-        "LastError",
+        property,
     ];
     let said = system.run(&command, None).ok()?;
-    let property: serde_json::Value = serde_json::from_str(&said).ok()?;
-    let text = property["data"].as_str()?;
+    let mut property: serde_json::Value = serde_json::from_str(&said).ok()?;
+    Some(property["data"].take())
+}
+
+/// Why RAUC's service did not install the last bundle; `rauc install` itself says only that it failed.
+fn installers_last_error(system: &dyn System) -> Option<String> {
+    let data = installer(system, "LastError")?;
+    let text = data.as_str()?;
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Whether RAUC installs something.
+fn is_busy(system: &dyn System) -> bool {
+    installer(system, "Operation").is_some_and(|operation| operation != "idle")
 }
 
 /// The version of a bundle, whose signature RAUC checks.
@@ -313,27 +328,12 @@ pub fn version_in(system: &dyn System, slot: Slot) -> Option<String> {
     found?.version
 }
 
-/// How far RAUC is with a bundle, in percent; `None` while it does nothing.
+/// How far RAUC is with a bundle, in percent; `None`: it does not say.
 #[must_use]
 pub fn progress(system: &dyn System) -> Option<u32> {
-    let said = system
-        .run(
-            &[
-                "busctl",
-                "get-property",
-                "de.pengutronix.rauc",
-                "/",
-                "de.pengutronix.rauc.Installer",
-                "Progress",
-            ],
-            None,
-        )
-        .ok()?;
-    said.strip_prefix("(isi) ")?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    // Percent, message, depth.
+    let data = installer(system, "Progress")?;
+    data[0].as_u64()?.try_into().ok()
 }
 
 #[cfg(test)]

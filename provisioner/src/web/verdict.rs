@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub backups: Option<&'a BackupView>,
     /// Where an update is. Absent: not known.
     pub update: Option<&'a State>,
+    /// Whether a block of the running system is damaged.
+    pub is_damaged: bool,
     /// How the machine is.
     pub figures: &'a Figures,
     /// In how many days the disk is full.
@@ -56,6 +58,7 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
     let unwell = [
         (!facts.chat, "home-no-chat"),
         (figures.disk_errors > 0, "home-disk-errors"),
+        (facts.is_damaged, "update-damaged"),
         (
             figures.disk > 0 && figures.disk_free < FULL,
             "home-disk-full",
@@ -202,12 +205,29 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: None,
+                is_damaged: false,
                 figures: &figures,
                 days_left: None,
                 now: NOW,
             };
             assert_eq!(verdict(&facts).1, key, "{figures:?}");
         }
+    }
+
+    #[test]
+    fn a_damaged_system_is_said_before_what_can_wait() {
+        let (status, view) = (status(), backups(NOW - 40 * 86_400, None));
+        let facts = Facts {
+            chat: true,
+            status: &status,
+            backups: Some(&view),
+            update: None,
+            is_damaged: true,
+            figures: &good(),
+            days_left: None,
+            now: NOW,
+        };
+        assert_eq!(verdict(&facts), (Level::Unwell, "update-damaged"));
     }
 
     #[test]
@@ -227,6 +247,7 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: None,
+                is_damaged: false,
                 figures: &figures,
                 days_left,
                 now: NOW,
@@ -263,6 +284,7 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: Some(&update),
+                is_damaged: false,
                 figures: &figures,
                 days_left: None,
                 now: NOW,

@@ -13,6 +13,8 @@ use std::path::Path;
 
 use provisioner::files::Files;
 use provisioner::firstboot;
+use provisioner::firstboot::state::BoxState;
+use provisioner::settings::apply::Machine;
 use tempfile::TempDir;
 use time::macros::datetime;
 
@@ -136,4 +138,38 @@ pub fn booted(perch_toml: Option<&str>) -> (TempDir, FakeSystem) {
     let system = FakeSystem::new(folder.path());
     boot(folder.path(), &system);
     (folder, system)
+}
+
+/// A box that runs.
+pub struct Running {
+    pub folder: TempDir,
+    pub files: Files,
+    pub system: FakeSystem,
+}
+
+impl Running {
+    pub fn new() -> Self {
+        let (folder, system) = booted(None);
+        let files = Files::new(folder.path());
+        Self {
+            folder,
+            files,
+            system,
+        }
+    }
+
+    pub fn machine(&self) -> Machine<'_> {
+        Machine {
+            files: &self.files,
+            system: &self.system,
+        }
+    }
+
+    pub fn state(&self) -> BoxState {
+        BoxState::load(&self.files).unwrap()
+    }
+
+    pub fn settings(&self) -> String {
+        self.state().settings.to_toml()
+    }
 }

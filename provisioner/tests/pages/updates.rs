@@ -215,7 +215,8 @@ async fn a_download_is_shown_with_its_pace_and_refuses_everything_else() {
         STATE,
         &format!(r#"{{"update":{{"state":"downloading",{RELEASE}}},"began":{began}}}"#),
     );
-    site.told.answer("busctl", "(isi) 25 \"Copying\" 2");
+    site.told
+        .answer("busctl", r#"{"type":"(isi)","data":[25,"Copying",2]}"#);
     let work = at_work(&site);
     let mut anna = site.anna().await;
     let page = anna.open("/admin/updates").await;
@@ -346,11 +347,15 @@ async fn nobody_goes_back_to_a_version_that_was_tried_and_left() {
 async fn damaged_blocks_are_a_warning() {
     let site = site().await;
     let mut anna = site.anna().await;
-    assert!(!anna.open("/admin/updates").await.has("system are damaged"));
+    for path in ["/admin", "/admin/updates"] {
+        assert!(!anna.open(path).await.has("system are damaged"), "{path}");
+    }
     let said = "Linux version 6.12\ndevice-mapper: verity: 254:0: data block 7 is corrupted";
     site.told.answer("journalctl -k", said);
-    let page = anna.open("/admin/updates").await;
-    assert!(page.has("system are damaged"), "{}", page.text);
+    for path in ["/admin", "/admin/updates"] {
+        let page = anna.open(path).await;
+        assert!(page.has("system are damaged"), "{}", page.text);
+    }
 }
 
 #[tokio::test]

@@ -75,11 +75,11 @@ struct Updates {
     is_backup_wanted: bool,
 }
 
-/// Where an update is. `None`: the agent does not say.
-pub(super) async fn state(web: &Web, visitor: &Visitor) -> Option<Update> {
+/// Where an update is, and whether the running system is damaged. `None`: the agent does not say.
+pub(super) async fn state(web: &Web, visitor: &Visitor) -> Option<(Update, bool)> {
     let asked = web.agent.ask(visitor.actor(), Command::UpdateState).await;
     match asked {
-        Ok(Answer::UpdateState(state)) => Some(*state),
+        Ok(Answer::UpdateState { state, is_damaged }) => Some((*state, is_damaged)),
         _ => None,
     }
 }
