@@ -8,11 +8,10 @@
 
 mod common;
 
-use common::boxes::{boot, booted};
-use common::{FakeSystem, get, put};
+use common::boxes::{Running, boot};
+use common::{get, put};
 use provisioner::files::Files;
 use provisioner::firstboot::state::BoxState;
-use provisioner::settings::apply::Machine;
 use provisioner::settings::change::{
     Done, change, confirm, preview, request_of_pairs, request_of_text, request_of_undo, time_out,
 };

@@ -8,11 +8,8 @@
 
 mod common;
 
-use common::boxes::{boot, booted};
-use common::{FakeSystem, get, put};
-use provisioner::files::Files;
-use provisioner::firstboot::state::BoxState;
-use provisioner::settings::apply::Machine;
+use common::boxes::{Running, boot};
+use common::{get, put};
 use provisioner::settings::change::{change, request_of_pairs, request_of_undo};
 use provisioner::update::channel::Source;
 
