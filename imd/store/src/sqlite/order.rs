@@ -5,6 +5,7 @@
 //! asks. What waits is in the rows of the messages too, and read from there at the start.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -214,11 +215,10 @@ pub(super) fn load(connection: &Connection) -> Outcome<(Pending, u64)> {
     let from =
         "SELECT ifnull(min(id), 0) FROM (SELECT id FROM messages ORDER BY id DESC LIMIT 1000)";
     let from: i64 = connection.query_row(from, [], |row| row.get(0))?;
-    let mut there = connection.prepare("SELECT 1 FROM entries WHERE owner = ? AND id = ?")?;
-    let mut newest =
-        connection.prepare("SELECT ifnull(max(id), 0) FROM entries WHERE owner = ?")?;
-    // Most that waits is newer than all that is in its order.
-    let mut ordered: HashMap<i64, i64> = HashMap::new();
+    // An entry's id is never less than its message's. Asked for once for each owner: a look for each entry would take seconds.
+    let mut in_order =
+        connection.prepare("SELECT id FROM entries WHERE owner = ? AND id >= ? ORDER BY id")?;
+    let mut ordered: HashMap<i64, Vec<i64>> = HashMap::new();
     let mut messages = connection.prepare("SELECT id, packed FROM messages WHERE id >= ?")?;
     let mut rows = messages.query([below.min(from)])?;
     while let Some(row) = rows.next()? {
@@ -229,15 +229,14 @@ pub(super) fn load(connection: &Connection) -> Outcome<(Pending, u64)> {
             if message < below {
                 continue;
             }
-            let ordered = match ordered.get(&place.owner) {
-                Some(id) => *id,
-                None => {
-                    let id = newest.query_row([place.owner], |row| row.get(0))?;
-                    ordered.insert(place.owner, id);
-                    id
+            let ordered = match ordered.entry(place.owner) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let ids = in_order.query_map([place.owner, below], |row| row.get(0))?;
+                    new.insert(ids.collect::<rusqlite::Result<_>>()?)
                 }
             };
-            if place.id > ordered || !there.exists((place.owner, place.id))? {
+            if ordered.binary_search(&place.id).is_err() {
                 pending.note(place.owner, message);
             }
         }
