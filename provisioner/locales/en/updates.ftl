@@ -61,6 +61,7 @@ update-other = Slot { $slot } has { $version }.
 update-other-first = Slot { $slot } has what the card was written with.
 update-other-written = Slot { $slot } is being written.
 update-back = Go back to { $version }
+update-forward = Change to { $version }
 update-back-why = The box restarts, and people reconnect by themselves. What they have written stays. If the other version does not work any more, the box comes back to this one.
 update-damaged = Parts of the running system are damaged: the card may be failing. Make a backup now, then install an update, or use another card.
 update-refused = That cannot be done now: { $detail }

@@ -60,6 +60,7 @@ update-other = 分区 { $slot } 中有{ $version }。
 update-other-first = 分区 { $slot } 中是存储卡最初写入的内容。
 update-other-written = 正在写入分区 { $slot }。
 update-back = 回到{ $version }
+update-forward = 改用{ $version }
 update-back-why = 盒子会重启，大家会自动恢复连接。写过的内容都会保留。如果另一个版本不能正常工作，盒子会回到当前版本。
 update-damaged = 正在运行的系统有部分损坏：存储卡可能正在失效。请立即备份，然后安装更新，或换用另一张卡。
 update-refused = 现在无法执行：{ $detail }

@@ -30,10 +30,10 @@ async fn site() -> Site {
 }
 
 /// What RAUC knows of the other slot.
-fn other_slot(site: &Site, boot_status: &str) {
+fn other_slot(site: &Site, version: &str, boot_status: &str) {
     let said = format!(
         r#"{{"slots":[{{"system.0":{{"bootname":"A","boot_status":"good"}}}},
-        {{"system.1":{{"bootname":"B","boot_status":"{boot_status}","slot_status":{{"bundle":{{"version":"0.9.0"}}}}}}}}]}}"#
+        {{"system.1":{{"bootname":"B","boot_status":"{boot_status}","slot_status":{{"bundle":{{"version":"{version}"}}}}}}}}]}}"#
     );
     site.told.answer("rauc status", &said);
 }
@@ -314,7 +314,7 @@ async fn an_update_that_failed_says_why_and_has_its_journal() {
 #[tokio::test]
 async fn the_box_goes_back_to_what_the_other_slot_has() {
     let site = site().await;
-    other_slot(&site, "good");
+    other_slot(&site, "0.9.0", "good");
     let mut anna = site.anna().await;
     let page = anna.open("/admin/updates").await;
     assert!(page.has("Slot B has version 0.9.0"), "{}", page.text);
@@ -328,9 +328,22 @@ async fn the_box_goes_back_to_what_the_other_slot_has() {
 }
 
 #[tokio::test]
+async fn after_going_back_the_newer_version_is_not_called_a_way_back() {
+    let site = site().await;
+    other_slot(&site, "2.0.0", "good");
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/updates").await;
+    assert!(
+        page.has("Change to version 2.0.0") && !page.has("Go back to"),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
 async fn nobody_goes_back_to_a_version_that_was_tried_and_left() {
     let site = site().await;
-    other_slot(&site, "bad");
+    other_slot(&site, "0.9.0", "bad");
     let mut anna = site.anna().await;
     let page = anna.open("/admin/updates").await;
     assert!(

@@ -15,6 +15,7 @@ use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Command, Refusal, Why};
 use crate::agent::updates::{UpdateView, available, is_at_rest};
 use crate::update::backup_age::BackupAge;
+use crate::update::channel;
 use crate::update::job::Job;
 use crate::update::kept::Trouble;
 use crate::update::machine::State as Update;
@@ -136,7 +137,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
         available: available(&view.update).cloned(),
         backup: backup(t, view.backup),
         is_backup_wanted: view.backup.refusal().is_some(),
-        back: view.may_go_back.then(|| version(t, view.other.as_deref())),
+        back: view.may_go_back.then(|| back(t, &view)),
     };
     let response = show_page(t.0, &shown);
     // A box that is away has no page to load; the one that says so stays.
@@ -185,6 +186,18 @@ fn running(t: Texts, view: &UpdateView) -> String {
         }
         None => t.with("update-running-somewhere", &[("version", &version)]),
     }
+}
+
+/// The button that restarts into the other slot, which has a newer version after the owner went back once.
+fn back(t: Texts, view: &UpdateView) -> String {
+    let other = view.other.as_deref();
+    let is_newer = other.is_some_and(|other| channel::compare(other, &view.running).is_gt());
+    let key = if is_newer {
+        "update-forward"
+    } else {
+        "update-back"
+    };
+    t.with(key, &[("version", &version(t, other))])
 }
 
 fn other(t: Texts, view: &UpdateView) -> String {
