@@ -60,6 +60,16 @@ async def again(settings):
     await ben.log_out()
 
 
+async def welcome(settings):
+    """Anna waits for somebody who was invited, in the web chat, and answers."""
+    anna = Client(settings, "anna", settings["anna"], resource="phone")
+    await anna.log_in()
+    print("online", flush=True)
+    message = await anna.expect_message("Hello, Anna, this is Eve")
+    anna.say(message["from"].bare, "Welcome, Eve")
+    await anna.log_out()
+
+
 async def in_the_room(settings, prepare=None):
     """Both are in the room; what has been said in it before is read already."""
     room = f"tea@rooms.{settings['domain']}"
@@ -105,4 +115,4 @@ async def again_in_the_room(settings):
 
 
 if __name__ == "__main__":
-    main({"meet": meet, "again": again, "open_a_room": open_a_room, "again_in_the_room": again_in_the_room})
+    main({"meet": meet, "again": again, "welcome": welcome, "open_a_room": open_a_room, "again_in_the_room": again_in_the_room})

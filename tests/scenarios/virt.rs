@@ -4,14 +4,14 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use perch_tests::box_settings::{ANNA, BEN, perch_toml, ssh_toml};
+use perch_tests::box_settings::{ANNA, BEN, perch_toml};
 use perch_tests::card::Card;
 use perch_tests::chat::{assert_web, server_on};
 use perch_tests::clients::converse;
 use perch_tests::guest;
 use perch_tests::lab::Lab;
 use perch_tests::moments::{moments, number_from};
-use perch_tests::node::Project;
+use perch_tests::new_box::assert_set_up_from_a_browser;
 use perch_tests::qemu::Board;
 use perch_tests::tuning;
 use perch_tests::vm::{SshKey, Vm};
@@ -87,35 +87,12 @@ fn assert_a_bad_perch_toml_is_explained(lab: &Lab, card: &Card, key: &SshKey) ->
     Ok(())
 }
 
-/// A box that nobody has claimed, from its first page to an invited person in the web chat, a backup, a factory reset and a restore,
-/// by a browser alone. The suite `browser` looks at every page.
+/// By a browser alone. The suite `browser` looks at every page.
 #[test]
 #[ignore = "run `ci/test --only virt`"]
 fn a_new_box_is_set_up_from_a_browser() -> Result<()> {
     let lab = Lab::new("virt", "pages")?;
-    let project = Project::install("browser")?;
-    let key = SshKey::new(&lab)?;
-    let card = Card::flash(&lab, "card")?;
-    card.write("perch.toml", ssh_toml(&key).as_bytes())?;
-    let mut vm = Vm::start(&lab, Board::Virt, &card, &key)?;
-    vm.wait_ready()?;
-    let screens = lab.logs.join("screens");
-    fs::create_dir_all(&screens).context("make a folder for screenshots")?;
-    let settings = json!({ "port": vm.ports.https, "screens": screens, "brief": true });
-    project.run(&lab, "pages.mjs", &settings, |_| {})?;
-    let zone = vm.run("readlink /data/etc/localtime")?;
-    ensure!(zone.contains("Europe/Berlin"), "the time zone is {zone}");
-    let log = vm.run("cat /var/lib/perch/audit.jsonl")?;
-    for action in [
-        "box.claim",
-        "box.claimed",
-        "person.freeze",
-        "settings.change",
-        "box.restored",
-    ] {
-        ensure!(log.contains(action), "{action} is not in the log: {log}");
-    }
-    vm.passed();
+    assert_set_up_from_a_browser(&lab, Board::Virt)?;
     lab.passed();
     Ok(())
 }

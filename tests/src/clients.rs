@@ -70,6 +70,29 @@ pub fn converse(
     server: &Server,
     more: &Value,
 ) -> Result<String> {
+    let mut command = conversation_command(lab, script, conversation, server, more)?;
+    let output = output_of(&mut command).with_context(|| {
+        format!(
+            "conversation {conversation}; the stanzas are in {}",
+            lab.logs.display()
+        )
+    })?;
+    print!("{output}");
+    Ok(output)
+}
+
+/// The command that [`converse`] runs, for whoever runs it beside something else.
+///
+/// # Errors
+///
+/// There is no Python for it.
+pub fn conversation_command(
+    lab: &Lab,
+    script: &str,
+    conversation: &str,
+    server: &Server,
+    more: &Value,
+) -> Result<Command> {
     let mut settings = serde_json::json!({
         "domain": server.domain,
         "starttls": server.starttls,
@@ -87,14 +110,7 @@ pub fn converse(
         .arg(&script)
         .arg(conversation)
         .arg(settings.to_string());
-    let output = output_of(&mut command).with_context(|| {
-        format!(
-            "conversation {conversation}; the stanzas are in {}",
-            lab.logs.display()
-        )
-    })?;
-    print!("{output}");
-    Ok(output)
+    Ok(command)
 }
 
 fn log_file(lab: &Lab, conversation: &str) -> PathBuf {

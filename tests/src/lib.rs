@@ -37,6 +37,7 @@ pub mod host_box;
 pub mod host_imd;
 pub mod lab;
 pub mod moments;
+pub mod new_box;
 pub mod node;
 pub mod peers;
 pub mod publisher;
