@@ -28,7 +28,7 @@ const UNITS: [(&str, u32); 16] = [
     ("perch-firstboot.service", 22),
     ("perch-address.service", 18),
     ("perch-backup@.service", 16),
-    ("perch-early.service", 14),
+    ("perch-early.service", 20),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),
