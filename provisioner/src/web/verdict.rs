@@ -152,6 +152,7 @@ mod tests {
         BackupView {
             key_made: Some(1),
             on_the_box: Vec::new(),
+            on_the_stick: None,
             accepted: None,
             sticks: Vec::new(),
             under_way: None,
