@@ -18,12 +18,13 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 16] = [
+const UNITS: [(&str, u32); 17] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
     ("perch-apply.service", 25),
     ("perch-clock.service", 15),
+    ("perch-disk.service", 13),
     // It becomes imd's user for the first account.
     ("perch-firstboot.service", 22),
     ("perch-address.service", 18),
