@@ -78,13 +78,6 @@ fn render(boot: &FirstBoot<'_>) -> String {
         text.push_str(&format!("  {line}\n"));
     }
     text.push('\n');
-    let waiting = without_effect(boot);
-    if !waiting.is_empty() {
-        text.push_str(&format!(
-            "Kept, and without effect in this version: {}\n\n",
-            waiting.join(", ")
-        ));
-    }
     if !boot.card.skipped.is_empty() {
         text.push_str("Passed over (a chat box has no use for it):\n");
         for part in &boot.card.skipped {
@@ -103,17 +96,4 @@ fn render(boot: &FirstBoot<'_>) -> String {
         }
     }
     text
-}
-
-/// Settings that are kept for parts of the box that are still to come.
-fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
-    let settings = &boot.state.settings;
-    let given = [(
-        "wifi (this image has no wpa_supplicant)",
-        settings.wifi.is_some(),
-    )];
-    given
-        .into_iter()
-        .filter_map(|(name, is_given)| is_given.then_some(name))
-        .collect()
 }
