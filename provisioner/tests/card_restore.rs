@@ -178,6 +178,38 @@ fn after_a_power_cut_at_any_moment_the_next_start_ends_the_same() {
     assert!(cuts > 50, "only {cuts} changes were cut off");
 }
 
+#[test]
+fn a_failure_at_any_step_leaves_a_new_box_or_the_restored_one_and_the_next_start_restores() {
+    let office = office();
+    let text = asks("perch.age", &office.words);
+    let mut failures = 0;
+    loop {
+        let (folder, system) = with_card(&office, &text);
+        let root = folder.path();
+        let files = Files::new(root).with_failure_after(failures);
+        let machine = Machine {
+            files: &files,
+            system: &system,
+        };
+        // As the start of a box does: whatever comes of it, the box starts.
+        let _ = card::prepare(machine);
+        let _ = restore::finish(machine);
+        let has_failed = !files.has_failure_left();
+        firstboot::run(&Files::new(root), &system, |_| {}).unwrap();
+        let is_restored = root.join("var/lib/imd/imd.sqlite").exists();
+        assert!(is_restored || is_new(root), "after {failures} changes");
+        started(root, &system);
+        assert_eq!(people_of(root), ["anna", "ben"], "after {failures} changes");
+        assert_eq!(*system.host_name.borrow(), "office");
+        assert!(!get(root, CARD).contains(&office.words[..12]));
+        if !has_failed {
+            break;
+        }
+        failures += 1;
+    }
+    assert!(failures > 30, "only {failures} steps failed");
+}
+
 /// A fault of the box has it inside.
 fn is_power_cut(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<Fault>() {
