@@ -11,9 +11,8 @@ use super::check::Counts;
 use super::key::{BoxKey, RecoveryKey};
 use super::make::{Copy, Made, make};
 use super::open::{Fault, FaultKind};
-use super::source::{self, find};
 use super::stick::{self, Mounted};
-use super::{FOLDER, STATE, UPLOADED, restore, shelf};
+use super::{FOLDER, STATE, UPLOADED, restore, shelf, source};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
@@ -147,10 +146,8 @@ impl Outcomes {
     /// That cannot be written.
     pub fn forget(files: &Files, kind: &str) -> Result<()> {
         let mut all = Self::load(files);
-        match all.0.remove(kind) {
-            Some(_) => all.save(files),
-            None => Ok(()),
-        }
+        let is_there = all.0.remove(kind).is_some();
+        if is_there { all.save(files) } else { Ok(()) }
     }
 
     /// Writes one down. When its kind worked before is kept where it did not now.
@@ -166,7 +163,7 @@ impl Outcomes {
     }
 
     fn save(&self, files: &Files) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).context("writing an outcome as JSON")?;
+        let text = serde_json::to_vec_pretty(self).context("writing outcomes as JSON")?;
         let place = format!("{STATE}/outcomes.json");
         files.replace(place, &text, Access::Everyone).map(drop)
     }
@@ -361,7 +358,7 @@ fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> 
     let files = machine.files;
     let key = RecoveryKey::of_words(words)?;
     let identity = BoxKey::of(&key, 0)?.identity()?;
-    let found = find(machine, from)?;
+    let found = source::find(machine, from)?;
     let prepared = restore::prepare(machine, &found.place, &identity, who);
     if *from == Source::Uploaded {
         files.remove(UPLOADED)?;
