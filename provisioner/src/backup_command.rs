@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use age::x25519::Identity;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use provisioner::backup::job::{self, Job, Outcome, Outcomes};
+use provisioner::backup::job::{self, Job, Outcome, Outcomes, Source};
 use provisioner::backup::key::{BoxKey, RecoveryKey};
 use provisioner::backup::make::{Copy, make};
+use provisioner::backup::source::find;
 use provisioner::backup::stick::{self, Mounted};
-use provisioner::backup::{FOLDER, open, restore, shelf};
+use provisioner::backup::{FOLDER, card, open, restore, shelf};
 use provisioner::files::Files;
 use provisioner::reset;
 use provisioner::settings::apply::Machine;
@@ -27,7 +28,7 @@ pub enum Action {
         #[arg(long)]
         stick: bool,
     },
-    /// Print the backups on the box and on the accepted stick.
+    /// Print the backups on the box and on the plugged-in stick, accepted or not.
     List,
     /// Read all of a backup, and say what is in it. Exit code 1: it cannot be used.
     Verify {
@@ -40,7 +41,11 @@ pub enum Action {
     /// Check a backup, and restart the box into what is in it.
     Restore {
         /// Its file.
-        backup: PathBuf,
+        #[arg(required_unless_present = "stick")]
+        backup: Option<PathBuf>,
+        /// One on the plugged-in stick labelled PERCH-BACKUP, by its name. Without a name: the newest.
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with = "backup")]
+        stick: Option<String>,
         /// Read the recovery key from the standard input. Without: the box's own.
         #[arg(long)]
         words_stdin: bool,
@@ -86,11 +91,19 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         } => verify(files, &backup, &identity(files, words_stdin)?),
         Action::Restore {
             backup,
+            stick,
             words_stdin,
             no_restart,
         } => {
             let identity = identity(files, words_stdin)?;
-            let ready = restore::prepare(machine, &backup, &identity, "command line")?;
+            let found = match stick {
+                Some(name) if name.is_empty() => Some(find(machine, &Source::Stick)?),
+                Some(name) => Some(find(machine, &Source::OnStick { name })?),
+                None => None,
+            };
+            let place = found.as_ref().map(|found| found.place.clone()).or(backup);
+            let place = place.context("no backup is named")?;
+            let ready = restore::prepare(machine, &place, &identity, "command line")?;
             println!(
                 "{} is checked; the next start restores it",
                 ready.manifest.domain
@@ -110,8 +123,8 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
     }
 }
 
-/// Before anything of the box starts: a factory reset that was asked for, and a restore that was prepared. Whatever comes of
-/// it, the box starts.
+/// Before anything of the box starts: a factory reset that was asked for, the backup that `perch.toml` names on a new box, and a
+/// restore that was prepared. Whatever comes of it, the box starts.
 ///
 /// # Errors
 /// Only in a test.
@@ -121,7 +134,13 @@ pub fn early(files: &Files, system: &dyn System) -> Result<bool> {
         Ok(false) => {}
         Err(error) => eprintln!("<3>factory reset: {error:#}"),
     }
-    match restore::finish(Machine { files, system })? {
+    let machine = Machine { files, system };
+    match card::prepare(machine) {
+        Ok(None) => {}
+        Ok(Some(problem)) => eprintln!("<3>{problem}"),
+        Err(error) => eprintln!("<3>restore_from: {error:#}"),
+    }
+    match restore::finish(machine)? {
         Some(Ok(ready)) => println!(
             "restored {}: {} people, {} messages, {} files",
             ready.manifest.domain, ready.counts.people, ready.counts.messages, ready.counts.uploads
@@ -154,7 +173,12 @@ fn list(machine: Machine<'_>) -> Result<bool> {
     print(&machine.files.path(FOLDER));
     match stick::find(machine.files)? {
         Ok(stick) => print(&Mounted::new(machine, &stick, false)?.folder),
-        Err(missing) => println!("stick: {missing}"),
+        Err(missing) => {
+            println!("stick: {missing}");
+            if let Some(stick) = stick::plugged_in(machine.files).first() {
+                print(&Mounted::new(machine, stick, false)?.folder);
+            }
+        }
     }
     Ok(true)
 }

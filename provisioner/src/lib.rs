@@ -6,6 +6,7 @@
 //! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
 //! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
 //! - `backup`: one encrypted file with everything, and the way back; `reset`: a box as it came.
+//! - `disk`: how the disk says it is.
 //! - `power`: restarting and shutting down, at once or at a chosen time.
 //! - `announce`: the box's second name on the network.
 //! - `update`: another version of the whole system into the other slot, on trial, and back if it does not work.
@@ -16,6 +17,7 @@
 pub mod agent;
 pub mod announce;
 pub mod backup;
+pub mod disk;
 pub mod files;
 pub mod firstboot;
 pub mod imd_config;

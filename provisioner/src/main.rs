@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 use provisioner::agent::WEB_USER;
 use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
+use provisioner::disk::look;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
@@ -95,6 +96,8 @@ enum Action {
     /// Look for another version, install it, go back.
     #[command(subcommand)]
     Update(update::Action),
+    /// Ask the disk how it is, print that and keep it for the pages (run by perch-disk.service).
+    Disk,
     /// Restart the box or shut it down, now or at a chosen time.
     #[command(subcommand)]
     Power(power::Action),
@@ -124,6 +127,7 @@ fn main() -> ExitCode {
         Action::Update(action) => update::run(action, &files, system),
         Action::Power(action) => power::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
+        Action::Disk => disk(&files, system),
         Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
@@ -174,6 +178,21 @@ fn agent(root: &Path, socket: &Path, group: Option<&str>) -> Result<bool> {
     let callers = Callers::with_user(WEB_USER)?;
     let listener = serve::bind(socket, group)?;
     serve::serve(&listener, Arc::new(Machines(root.to_owned())), callers)?;
+    Ok(true)
+}
+
+fn disk(files: &Files, system: &dyn System) -> Result<bool> {
+    match look::look(provisioner::settings::apply::Machine { files, system })? {
+        None => println!("there is nothing to ask: an SD card, or a disk that sleeps"),
+        Some(health) => {
+            let model = health.model.as_deref().unwrap_or("the disk");
+            println!(
+                "{model}: {} {}",
+                health.state.name(),
+                health.reasons.join(", ")
+            );
+        }
+    }
     Ok(true)
 }
 

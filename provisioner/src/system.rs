@@ -40,6 +40,14 @@ pub trait System {
         stdin: Option<&str>,
     ) -> Result<(i32, String)>;
 
+    /// Runs a program whose exit status is a part of its answer, and returns that with what it printed.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn ask(&self, command: &[&str]) -> Result<(i32, String)> {
+        self.run_as(None, command, None)
+    }
+
     /// A property of a systemd unit; `None` if there is no such unit.
     ///
     /// # Errors
@@ -148,6 +156,18 @@ impl System for Linux {
             &output.stderr
         };
         Ok((status, String::from_utf8_lossy(said).trim().to_owned()))
+    }
+
+    fn ask(&self, command: &[&str]) -> Result<(i32, String)> {
+        let [program, arguments @ ..] = command else {
+            bail!("no program to run")
+        };
+        let mut process = Command::new(program);
+        process.args(arguments).stdin(Stdio::null());
+        let output = process.output();
+        let output = output.with_context(|| format!("starting {program}"))?;
+        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.status.code().unwrap_or(128), printed))
     }
 
     fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {

@@ -64,7 +64,7 @@ fn a_bad_perch_toml_leaves_a_working_box_as_it_is_and_is_explained_on_the_card()
     let status = get(folder.path(), "/boot/firmware/perch-status.txt");
     for problem in [
         "perch.toml:1: hostname: found \"two words\"; accepted: a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"",
-        "perch.toml:3: admim: found an unknown key; accepted: one of hostname, domain, language, timezone, profile, invitations, restore_from, setup_code, admin, ssh, network, wifi, time, updates (did you mean admin?)",
+        "perch.toml:3: admim: found an unknown key; accepted: one of hostname, domain, language, timezone, profile, invitations, restore_from, restore_words, setup_code, admin, ssh, network, wifi, time, updates (did you mean admin?)",
         "perch.toml:7: admin.password: found a string of 5 characters; accepted: a password of 8 to 256 characters",
     ] {
         assert!(status.contains(problem), "{problem} is not in:\n{status}");

@@ -84,6 +84,41 @@ fn a_change_counts_at_once_and_what_runs_takes_it_up() {
 }
 
 #[test]
+fn a_wifi_network_is_joined_by_each_radio_at_once_and_left_again() {
+    let running = Running::new();
+    let joined = "systemctl restart perch-wifi@wlan0.service";
+    running
+        .set(&[("wifi.ssid", "Home"), ("wifi.password", "correct horse")])
+        .unwrap();
+    assert!(running.has("/etc/perch/wpa_supplicant.conf"));
+    assert!(running.did("networkctl reload"));
+    assert!(!running.did(joined), "there is no radio");
+    put(
+        running.folder.path(),
+        "/sys/class/net/wlan0/phy80211/index",
+        "0",
+    );
+    put(running.folder.path(), "/sys/class/net/end0/ifindex", "2");
+    running.set(&[("wifi.country", "DE")]).unwrap();
+    assert!(running.did(joined));
+    running
+        .set(&[
+            ("wifi.ssid", ""),
+            ("wifi.country", ""),
+            ("wifi.password", ""),
+            ("wifi.hidden", ""),
+        ])
+        .unwrap();
+    assert!(running.did("systemctl stop perch-wifi@wlan0.service"));
+    for gone in [
+        "/etc/perch/wpa_supplicant.conf",
+        "/etc/systemd/network/45-perch-wifi.network",
+    ] {
+        assert!(!running.has(gone), "{gone}");
+    }
+}
+
+#[test]
 fn bad_values_change_nothing_and_are_named_as_in_the_file() {
     let running = Running::new();
     for (key, value, problem) in [

@@ -36,6 +36,11 @@ const AUTHORITY: &str =
 const KEYS_NEEDED: &str = "at least one key when SSH is enabled: passwords are not accepted there";
 const WIFI: &str = "ssid = \"Home\"\ncountry = \"DE\"\n";
 
+const USB: &str = "restore_from = \"usb\"\n";
+const WORDS: &str = "\"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about\"";
+const NO_WORD: &str = "\"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abaut\"";
+const WRONG_ORDER: &str = "\"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon zoo\"";
+
 /// A value that is not taken.
 struct Case {
     table: &'static str,
@@ -106,6 +111,11 @@ const CASES: &[Case] = &[
     bad("", "invitations", "\"30\"", "a whole number from 0 to 100"),
     bad("", "restore_from", "\"/dev/sda\"", RESTORE),
     bad("", "restore_from", "\"../x.age\"", RESTORE),
+    bad("", "restore_words", "\"abandon about\"", "the 12 words of a recovery key; these are 2").after(USB).found("a string of 13 characters"),
+    bad("", "restore_words", NO_WORD, "the 12 words of a recovery key; word 12 is none of a recovery key").after(USB).found("a string of 93 characters"),
+    bad("", "restore_words", WRONG_ORDER, "the 12 words of a recovery key; one of these is another word of the list, or their order is another").after(USB).found("a string of 91 characters"),
+    bad("", "restore_words", "12", "the 12 words of a recovery key; these are 0").after(USB).found("a value of type integer"),
+    bad("", "restore_words", WORDS, "nothing, unless restore_from says where the backup is").found("a string of 93 characters"),
     bad("", "setup_code", "\"12345\"", "a code of 6 to 64 characters").found("a string of 5 characters"),
     bad("", "setup_code", "123456", "a code of 6 to 64 characters").found("a value of type integer"),
     bad("admin", "name", "\"Anna\"", ACCOUNT).after("password = \"\"\n"),
@@ -194,7 +204,12 @@ fn no_key_is_without_a_bad_value() {
     for key in KEYS {
         assert!(tried(key.name), "{} has no case", key.name);
     }
-    for name in ["setup_code", "admin.name", "admin.password"] {
+    for name in [
+        "setup_code",
+        "restore_words",
+        "admin.name",
+        "admin.password",
+    ] {
         assert!(tried(name), "{name} has no case");
     }
 }

@@ -18,17 +18,18 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 16] = [
+const UNITS: [(&str, u32); 18] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
     ("perch-apply.service", 25),
     ("perch-clock.service", 15),
+    ("perch-disk.service", 13),
     // It becomes imd's user for the first account.
     ("perch-firstboot.service", 22),
     ("perch-address.service", 18),
     ("perch-backup@.service", 16),
-    ("perch-early.service", 14),
+    ("perch-early.service", 20),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),
@@ -36,6 +37,7 @@ const UNITS: [(&str, u32); 16] = [
     ("perch-update-trial.service", 25),
     ("perch-update@.service", 23),
     ("perch-web.service", 5),
+    ("perch-wifi@.service", 21),
 ];
 
 fn project() -> PathBuf {
@@ -150,6 +152,19 @@ fn units_are_sandboxed() {
 }
 
 #[test]
+fn wifi_runs_only_where_a_network_is_set_and_with_the_file_that_settings_write() {
+    let (unit, conf) = (
+        unit("perch-wifi@.service"),
+        provisioner::settings::outputs::WPA_SUPPLICANT,
+    );
+    assert!(unit.contains(&format!("ConditionPathExists={conf}\n")));
+    assert!(unit.contains(&format!("wpa_supplicant -c {conf} -i %I")));
+    assert!(!unit.contains("[Install]"), "udev asks for it");
+    let rules = get(&overlay(), "/usr/lib/udev/rules.d/90-perch-wifi.rules");
+    assert!(rules.contains("perch-wifi@$name.service"));
+}
+
+#[test]
 fn systemd_finds_no_mistake_in_the_units() {
     let Some(mut analyze) = systemd_analyze() else {
         return;
@@ -159,6 +174,8 @@ fn systemd_finds_no_mistake_in_the_units() {
         "/usr/bin/imd",
         "/usr/bin/provisioner",
         "/usr/bin/rauc",
+        "/usr/sbin/rfkill",
+        "/usr/sbin/wpa_supplicant",
         "/bin/sh",
         "/bin/false",
     ] {

@@ -200,7 +200,7 @@ pub fn settled_state(vm: &Vm) -> Result<String> {
 }
 
 /// Our units, and the most exposed that each may be, in tenths (`systemd-analyze security`).
-const EXPOSURE: [(&str, u32); 17] = [
+const EXPOSURE: [(&str, u32); 19] = [
     ("imd", 25),
     ("perch-agent", 25),
     ("perch-announce", 25),
@@ -208,6 +208,7 @@ const EXPOSURE: [(&str, u32); 17] = [
     ("perch-apply", 25),
     ("perch-backup@night", 25),
     ("perch-clock", 25),
+    ("perch-disk", 25),
     ("perch-early", 25),
     ("perch-firstboot", 25),
     ("perch-slot-good", 25),
@@ -217,6 +218,7 @@ const EXPOSURE: [(&str, u32); 17] = [
     ("perch-update-trial", 25),
     ("perch-update@check", 25),
     ("perch-web", 25),
+    ("perch-wifi@wlan0", 25),
     // Debian's, with our drop-in: it starts as root to take its ports.
     ("nginx", 35),
 ];

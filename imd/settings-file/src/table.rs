@@ -46,6 +46,12 @@ impl<'d> Table<'d> {
         Some(self.get(key)?.span.clone())
     }
 
+    /// Line in the file where the value of `key` stands, from 1; the table's own when it is absent.
+    pub fn line_of(&self, key: &str) -> usize {
+        self.get(key)
+            .map_or(self.line, |value| self.document.line_of(&value.span))
+    }
+
     /// Keeps the values of `key` out of messages, which show only their type and length. Call it before reading the key.
     pub fn secret(&mut self, key: &str) {
         self.secret.push(key.to_owned());

@@ -46,6 +46,21 @@ home-memory-of = of { $size }
 home-memory-used = Memory in use
 home-wear = Storage worn
 home-wear-how = of its life
+home-disk-failing = The disk says that it is failing. Make a backup now, then replace it.
+home-disk-health = Health of the disk
+home-disk-good = good
+home-disk-worn-out = worn
+home-disk-fails = failing: replace it, backup now
+home-disk-not-told = not told by the adapter
+home-disk-worn = { $percent } % of its life are over
+home-disk-unreadable = { $n ->
+    [one] one sector cannot be read
+   *[other] { $n } sectors cannot be read
+  }
+home-disk-replaced = { $n ->
+    [one] one sector was replaced
+   *[other] { $n } sectors were replaced
+  }
 home-history = How it was
 home-day = A day
 home-month = 30 days

@@ -44,6 +44,19 @@ home-memory-of = 共 { $size }
 home-memory-used = 已用内存
 home-wear = 存储磨损
 home-wear-how = 占其寿命
+home-disk-failing = 磁盘报告自己即将损坏。请立即备份，然后更换。
+home-disk-health = 磁盘健康
+home-disk-good = 良好
+home-disk-worn-out = 已磨损
+home-disk-fails = 即将损坏：请立即备份并更换
+home-disk-not-told = 转接器不提供
+home-disk-worn = 寿命已用 { $percent } %
+home-disk-unreadable = { $n ->
+   *[other] { $n } 个扇区无法读取
+  }
+home-disk-replaced = { $n ->
+   *[other] { $n } 个扇区已被替换
+  }
 home-history = 历史
 home-day = 一天
 home-month = 30 天

@@ -7,7 +7,7 @@ use crate::backup::job::{self, Job, Outcomes};
 use crate::backup::key::{self, BoxKey, RecoveryKey};
 use crate::backup::shelf::Lying;
 use crate::backup::stick::{Accepted, Stick};
-use crate::backup::{FOLDER, restore, shelf, stick};
+use crate::backup::{FOLDER, restore, shelf, source, stick};
 use crate::settings::apply::Machine;
 
 /// Keys are made and confirmed one after the other.
@@ -24,6 +24,8 @@ pub struct BackupView {
     pub accepted: Option<Accepted>,
     /// The sticks with the label that are plugged in.
     pub sticks: Vec<Stick>,
+    /// The backups on the first of these sticks, newest first. Absent: nobody has looked.
+    pub on_the_stick: Option<Vec<Lying>>,
     /// The kind of the job that is under way.
     pub under_way: Option<String>,
     /// Whether a restore waits for the next start.
@@ -60,6 +62,7 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
         Command::MakeBackup => job::start(machine, &Job::Make)?,
         Command::BackUpToStick => job::start(machine, &Job::Stick)?,
         Command::RunDrill => job::start(machine, &Job::Drill)?,
+        Command::LookAtStick => job::start(machine, &Job::Look)?,
         Command::Restore { from, words } => {
             let key = RecoveryKey::of_words(words);
             key.map_err(|fault| Refusal::new(Why::Invalid, fault.to_string()))?;
@@ -77,11 +80,13 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
 
 fn view(machine: Machine<'_>) -> anyhow::Result<BackupView> {
     let files = machine.files;
+    let sticks = stick::plugged_in(files);
     Ok(BackupView {
+        on_the_stick: sticks.first().and_then(|s| source::seen(files, &s.serial)),
         key_made: BoxKey::load(files)?.map(|key| key.made),
         on_the_box: shelf::list(&files.path(FOLDER)),
         accepted: stick::accepted(files)?,
-        sticks: stick::plugged_in(files),
+        sticks,
         under_way: job::under_way(files),
         is_restoring: restore::is_ready(files),
         outcomes: Outcomes::load(files),

@@ -110,6 +110,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::MakeBackup
         | Command::BackUpToStick
         | Command::RunDrill
+        | Command::LookAtStick
         | Command::Restore { .. } => backups::answer(machine, actor, command),
         Command::UpdateState
         | Command::Updates

@@ -122,6 +122,8 @@ pub enum Command {
     BackUpToStick,
     /// Unpack the newest backup, and count what is in it.
     RunDrill,
+    /// List the backups on the first stick with the label, for choosing one.
+    LookAtStick,
     /// Become what a backup says: it is read and checked, and then the box starts again.
     Restore {
         /// Where it is.
@@ -353,6 +355,7 @@ impl Command {
             Self::MakeBackup => "backup.make",
             Self::BackUpToStick => "backup.stick",
             Self::RunDrill => "backup.drill",
+            Self::LookAtStick => "backup.look",
             Self::Restore { .. } => "box.restore",
             Self::CheckForUpdate => "update.check",
             Self::InstallUpdate { .. } => "update.install",

@@ -8,6 +8,7 @@ use super::command::SupportFacts;
 use super::journal::{self, Redactor};
 use super::status;
 use crate::backup::job::Outcomes;
+use crate::disk;
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
 use crate::settings::keys::KEYS;
@@ -44,13 +45,14 @@ const COMMANDS: [&[&str]; 5] = [
         "--no-hostname",
     ],
 ];
-/// Files of the kernel's.
-const FILES: [&str; 5] = [
+/// Files of the kernel's, and what the disk says of itself.
+const FILES: [&str; 6] = [
     "/proc/uptime",
     "/proc/loadavg",
     "/proc/meminfo",
     "/proc/mounts",
     "/etc/os-release",
+    disk::look::SEEN,
 ];
 /// The ports that a box listens on (`docs/operator/ports.md`).
 const PORTS: [u16; 5] = [80, 443, 5222, 5223, 5269];

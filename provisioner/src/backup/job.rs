@@ -12,7 +12,7 @@ use super::key::{BoxKey, RecoveryKey};
 use super::make::{Copy, Made, make};
 use super::open::{Fault, FaultKind};
 use super::stick::{self, Mounted};
-use super::{FOLDER, STATE, UPLOADED, restore, shelf};
+use super::{FOLDER, STATE, UPLOADED, restore, shelf, source};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
@@ -38,6 +38,8 @@ pub enum Job {
     Stick,
     /// A backup is unpacked and counted.
     Drill,
+    /// The backups on a stick are listed, for choosing one.
+    Look,
     /// The box becomes what a backup says.
     Restore {
         /// Where the backup is.
@@ -62,6 +64,16 @@ pub enum Source {
     },
     /// The newest on a stick with the label; the recovery key says whether it is the owner's.
     Stick,
+    /// Another one there.
+    OnStick {
+        /// Its name.
+        name: String,
+    },
+    /// A file on the card's FAT partition.
+    Card {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What came of a job.
@@ -97,6 +109,7 @@ impl Job {
             Self::Make => "make",
             Self::Stick => "stick",
             Self::Drill => "drill",
+            Self::Look => "look",
             Self::Restore { .. } => "restore",
         }
     }
@@ -127,6 +140,16 @@ impl Outcomes {
         made.into_iter().flatten().max()
     }
 
+    /// Forgets what came of a kind.
+    ///
+    /// # Errors
+    /// That cannot be written.
+    pub fn forget(files: &Files, kind: &str) -> Result<()> {
+        let mut all = Self::load(files);
+        let is_there = all.0.remove(kind).is_some();
+        if is_there { all.save(files) } else { Ok(()) }
+    }
+
     /// Writes one down. When its kind worked before is kept where it did not now.
     ///
     /// # Errors
@@ -136,7 +159,11 @@ impl Outcomes {
         let worked = all.0.get(kind).and_then(Outcome::last_good);
         let worked = worked.filter(|_| outcome.error.is_some());
         all.0.insert(kind.to_owned(), Outcome { worked, ..outcome });
-        let text = serde_json::to_vec_pretty(&all).context("writing an outcome as JSON")?;
+        all.save(files)
+    }
+
+    fn save(&self, files: &Files) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).context("writing outcomes as JSON")?;
         let place = format!("{STATE}/outcomes.json");
         files.replace(place, &text, Access::Everyone).map(drop)
     }
@@ -201,6 +228,7 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
         Job::Make => on_the_box(machine).map(|made| Some(of_made(made))),
         Job::Stick => on_the_stick(machine).map(|made| made.map(of_made)),
         Job::Drill => drill(machine),
+        Job::Look => source::look(machine).map(|()| None),
         Job::Restore { from, words, who } => restore_from(machine, from, words, who).map(Some),
     };
     let outcome = match done {
@@ -330,20 +358,8 @@ fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> 
     let files = machine.files;
     let key = RecoveryKey::of_words(words)?;
     let identity = BoxKey::of(&key, 0)?.identity()?;
-    let (place, _mounted) = match from {
-        Source::Uploaded => (files.path(UPLOADED), None),
-        Source::Box { name } if shelf::is_name(name) => (files.path(FOLDER).join(name), None),
-        Source::Box { name } => bail!("{name} is no backup's name"),
-        Source::Stick => {
-            let sticks = stick::plugged_in(files);
-            let stick = sticks.first().context("no stick is plugged in")?;
-            let mounted = Mounted::new(machine, stick, false)?;
-            let newest = shelf::list(&mounted.folder).into_iter().next();
-            let newest = newest.context("there is no backup on the stick")?;
-            (mounted.folder.join(newest.name), Some(mounted))
-        }
-    };
-    let prepared = restore::prepare(machine, &place, &identity, who);
+    let found = source::find(machine, from)?;
+    let prepared = restore::prepare(machine, &found.place, &identity, who);
     if *from == Source::Uploaded {
         files.remove(UPLOADED)?;
     }

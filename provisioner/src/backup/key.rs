@@ -2,6 +2,8 @@
 //!
 //! The box keeps the key and not the words: its weekly drill opens real backups, and nobody can have the words shown again.
 
+use std::fmt;
+
 use age::x25519::{Identity, Recipient};
 use anyhow::{Context, Result, anyhow};
 use bech32::Bech32;
@@ -26,6 +28,12 @@ const PREFIX: &str = "age-secret-key-";
 /// A recovery key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecoveryKey([u8; 16]);
+
+impl fmt::Debug for RecoveryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryKey")
+    }
+}
 
 /// Why words are no recovery key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

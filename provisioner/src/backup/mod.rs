@@ -4,11 +4,13 @@
 //! - `contents`: what is in a backup; `make`: writes one while the server runs; `open`: reads one into a scratch folder;
 //!   `check`: whether what came out is whole.
 //! - `stick`: USB sticks, and which one the owner has accepted; `keep`: how many backups stay; `shelf`: where they lie.
-//! - `restore`: prepares a restore, and puts it in the box's place before anything has started.
+//! - `restore`: prepares a restore, and puts it in the box's place before anything has started; `source`: where backups for it
+//!   lie; `card`: the one that `perch.toml` names on a new box.
 //! - `job`: what runs in a process of its own, and what came of it.
 //!
 //! Nothing here formats a disk, and nothing of the box changes before a backup was read, decrypted and checked whole.
 
+pub mod card;
 pub mod check;
 pub mod contents;
 pub mod job;
@@ -18,6 +20,7 @@ pub mod make;
 pub mod open;
 pub mod restore;
 pub mod shelf;
+pub mod source;
 pub mod stick;
 
 /// Where backups lie on the box. The pages may read it, so nothing is here that is not encrypted.

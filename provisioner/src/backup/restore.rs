@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Counts, check};
 use super::contents::{BOX, FILES, IMD, Manifest};
 use super::open::{Fault, unpack};
-use super::{SCRATCH, shelf};
+use super::{SCRATCH, card, shelf};
 use crate::agent::audit;
 use crate::files::{Access, Files, PowerCut};
 use crate::settings::apply::Machine;
@@ -115,6 +115,13 @@ fn open(files: &Files, backup: &Path, folder: &Path) -> Result<impl Read + use<>
     Ok(BufReader::with_capacity(256 << 10, file))
 }
 
+/// The bytes that taking a file of this length and unpacking it needs, if they are more than what is free.
+#[must_use]
+pub fn without_room(bytes: u64, free: u64) -> Option<u64> {
+    let needed = bytes.saturating_mul(2).saturating_add(RESERVE);
+    (needed > free).then_some(needed)
+}
+
 fn clear(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -143,9 +150,9 @@ pub fn finish(machine: Machine<'_>) -> Result<Option<Result<Ready>>> {
         clear(&files.path(SCRATCH))?;
         return Ok(None);
     };
-    let swapped = serde_json::from_str::<Ready>(&text)
-        .context("reading what is to be restored")
-        .and_then(|ready| swap(files).map(|()| ready));
+    let ready = serde_json::from_str::<Ready>(&text).context("reading what is to be restored");
+    let is_by_card = ready.as_ref().is_ok_and(|ready| ready.who == card::WHO);
+    let swapped = ready.and_then(|ready| swap(files).map(|()| ready));
     let swapped = match swapped {
         Err(error) if error.is::<PowerCut>() => return Err(error),
         Err(error) => match take_back(files) {
@@ -155,6 +162,9 @@ pub fn finish(machine: Machine<'_>) -> Result<Option<Result<Ready>>> {
         },
         Ok(ready) => Ok(ready),
     };
+    if is_by_card {
+        card::note(machine, &swapped)?;
+    }
     // From here on the next start does not begin again.
     files.remove(at("ready"))?;
     files.change()?;

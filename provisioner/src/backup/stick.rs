@@ -15,7 +15,7 @@ pub const ACCEPTED: &str = "/var/lib/perch/backup/stick.json";
 /// Where a stick is mounted, in the file systems of the one process that uses it.
 const MOUNTED: &str = "/run/perch-stick";
 /// What a stick may be formatted with: what the image's kernel knows and other computers can make.
-const KINDS: [&str; 3] = ["vfat", "exfat", "ext4"];
+pub(super) const KINDS: [&str; 3] = ["vfat", "exfat", "ext4"];
 
 /// A stick with the label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

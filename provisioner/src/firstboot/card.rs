@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use settings_file::{Document, Problems};
 
 use super::FirstBoot;
+use crate::backup;
 use crate::files::Files;
 use crate::model::secret::hex;
 use crate::settings::preseed;
@@ -29,6 +30,8 @@ pub struct Kind {
     pub secrets: &'static [(&'static str, &'static str)],
 }
 
+const RESTORE_WORDS: (&str, &str) = ("", "restore_words");
+
 /// The files, later ones winning over earlier ones.
 pub const KINDS: [Kind; 2] = [
     Kind {
@@ -44,6 +47,7 @@ pub const KINDS: [Kind; 2] = [
         },
         secrets: &[
             ("", "setup_code"),
+            RESTORE_WORDS,
             ("admin", "password"),
             ("wifi", "password"),
         ],
@@ -101,6 +105,7 @@ pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>
                 card.wishes.admin = wishes.admin.or(card.wishes.admin.take());
                 card.wishes.wifi_key = wishes.wifi_key.or(card.wishes.wifi_key.take());
                 card.wishes.setup_code = wishes.setup_code.or(card.wishes.setup_code.take());
+                card.wishes.restore = wishes.restore.or(card.wishes.restore.take());
                 card.skipped.extend(reading.skipped);
                 card.good.push(kind.name);
                 card.digests.insert(kind.name.to_owned(), digest);
@@ -141,7 +146,7 @@ fn misnamed(files: &Files, name: &str) -> Option<String> {
 fn digest(document: &Document, kind: &Kind) -> String {
     let mut text = document.text().as_bytes().to_vec();
     // From the end, so that places before stay where they are.
-    let mut spans = secret_spans(document, kind);
+    let mut spans = secret_spans(document, kind.secrets);
     spans.sort_by_key(|span| std::cmp::Reverse(span.start));
     for span in spans {
         text.splice(span, *b"\"\"");
@@ -158,7 +163,7 @@ fn without_padding(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn secret_spans(document: &Document, kind: &Kind) -> Vec<Range<usize>> {
+fn secret_spans(document: &Document, secrets: &[(&str, &str)]) -> Vec<Range<usize>> {
     let span = |(table, key): &(&str, &str)| {
         let mut root = document.root();
         if table.is_empty() {
@@ -167,7 +172,7 @@ fn secret_spans(document: &Document, kind: &Kind) -> Vec<Range<usize>> {
             root.table(table)?.span(key)
         }
     };
-    kind.secrets.iter().filter_map(span).collect()
+    secrets.iter().filter_map(span).collect()
 }
 
 /// Step: takes secrets off the card, once they are used or in the box.
@@ -181,7 +186,15 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     {
         return Ok("kept until the account is made".to_owned());
     }
-    if wishes.admin.is_none() && wishes.wifi_key.is_none() && wishes.setup_code.is_none() {
+    // A new box tries at its next start what did not work now: its owner may have forgotten the stick.
+    let restores_later = backup::card::is_new(boot.files, &boot.state);
+    let words = wishes.restore.as_ref().and_then(|r| r.key.as_ref());
+    let words = words.filter(|_| !restores_later);
+    if wishes.admin.is_none()
+        && wishes.wifi_key.is_none()
+        && wishes.setup_code.is_none()
+        && words.is_none()
+    {
         return Ok("none".to_owned());
     }
     let mut removed = 0;
@@ -191,7 +204,9 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     {
         let path = format!("{FOLDER}/{}", kind.name);
         let document = Document::read_as(kind.name, &boot.files.path(&path));
-        for span in secret_spans(&document, kind) {
+        let used = kind.secrets.iter().copied();
+        let used = used.filter(|secret| *secret != RESTORE_WORDS || !restores_later);
+        for span in secret_spans(&document, &used.collect::<Vec<_>>()) {
             let mut blank = b"\"\"".to_vec();
             blank.resize(span.len().max(blank.len()), b' ');
             if document.text().as_bytes().get(span.clone()) == Some(blank.as_slice()) {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{FirstBoot, card};
+use crate::backup;
 use crate::files::{Access, Files};
 use crate::model::{AccountName, Domain, HostName};
 use crate::settings::Settings;
@@ -185,6 +186,9 @@ pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
     boot.card = card::read(boot.files, &boot.secrets, &boot.state.card);
     boot.problems.append(&mut boot.card.problems);
     let wishes = &boot.card.wishes;
+    let restore = wishes.restore.as_ref();
+    boot.problems
+        .extend(restore.and_then(|_| backup::card::problem(boot.files)));
     let settings = boot.state.settings.with(&wishes.settings);
     boot.new_secrets = boot.secrets.with(&settings, wishes)?;
     if settings != before.settings {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::{FirstBoot, certificates};
+use crate::backup;
 use crate::files::Access;
 
 const STATUS: &str = "/boot/firmware/perch-status.txt";
@@ -70,18 +71,13 @@ fn render(boot: &FirstBoot<'_>) -> String {
     for file in boot.state.card.keys() {
         text.push_str(&format!("{file}: applied\n"));
     }
+    let asked = boot.card.wishes.restore.is_some();
+    text.extend(backup::card::told(boot.files, state, asked));
     text.push_str("Settings (all others have their defaults):\n");
     for line in state.settings.to_toml().lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text.push('\n');
-    let waiting = without_effect(boot);
-    if !waiting.is_empty() {
-        text.push_str(&format!(
-            "Kept, and without effect in this version: {}\n\n",
-            waiting.join(", ")
-        ));
-    }
     if !boot.card.skipped.is_empty() {
         text.push_str("Passed over (a chat box has no use for it):\n");
         for part in &boot.card.skipped {
@@ -100,20 +96,4 @@ fn render(boot: &FirstBoot<'_>) -> String {
         }
     }
     text
-}
-
-/// Settings that are kept for parts of the box that are still to come.
-fn without_effect(boot: &FirstBoot<'_>) -> Vec<&'static str> {
-    let settings = &boot.state.settings;
-    let given = [
-        ("restore_from", settings.restore_from.is_some()),
-        (
-            "wifi (this image has no wpa_supplicant)",
-            settings.wifi.is_some(),
-        ),
-    ];
-    given
-        .into_iter()
-        .filter_map(|(name, is_given)| is_given.then_some(name))
-        .collect()
 }

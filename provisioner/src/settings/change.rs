@@ -119,6 +119,11 @@ fn read_wishes(machine: Machine<'_>, document: Document) -> Result<Wishes> {
     let wishes = read(&document, known);
     let wishes: Result<Wishes, Problems> = document.into_result(Some(wishes));
     let wishes = wishes?;
+    if wishes.restore.as_ref().is_some_and(|r| r.key.is_some()) {
+        bail!(
+            "restore_words is for perch.toml on a new box's card: use the page, or `provisioner backup restore`"
+        );
+    }
     if wishes.admin.is_some() {
         bail!("accounts are no settings: use `imd user add`, or perch.toml on the card");
     }

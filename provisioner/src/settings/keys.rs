@@ -96,7 +96,12 @@ const UPDATES: &[Output] = &[Output::Updates];
 const WIFI: &[Output] = &[Output::Wifi];
 
 /// Keys whose values are secrets: what they open is kept elsewhere, or only as a hash.
-pub const SECRET_KEYS: &[&str] = &["setup_code", "admin.password", "wifi.password"];
+pub const SECRET_KEYS: &[&str] = &[
+    "setup_code",
+    "restore_words",
+    "admin.password",
+    "wifi.password",
+];
 
 fn text(value: &str) -> Option<String> {
     Some(quoted(value))

@@ -89,6 +89,8 @@ pub enum Action {
     Reload(&'static str),
     /// Start or stop the SSH server.
     SwitchSsh,
+    /// Let the Wi-Fi devices join the network that is set, or leave it.
+    SwitchWifi,
     /// Write the tuning values of the profile, and read them back.
     Tune,
 }
@@ -190,9 +192,10 @@ impl Output {
             Self::HostName => vec![Action::SetHostName, Action::Restart("avahi-daemon.service")],
             // Updates read their file when they look.
             Self::TimeZone | Self::Updates => Vec::new(),
-            Self::Network | Self::Wifi => vec![Action::ReloadNetwork {
+            Self::Network => vec![Action::ReloadNetwork {
                 delete: vlan(old).filter(|device| vlan(new).as_ref() != Some(device)),
             }],
+            Self::Wifi => vec![Action::ReloadNetwork { delete: None }, Action::SwitchWifi],
             Self::TimeServers => vec![Action::Restart("systemd-timesyncd.service")],
             Self::Ssh => vec![Action::SwitchSsh],
             Self::Certificate => TAKE_UP_CERTIFICATE.into(),
@@ -261,7 +264,7 @@ impl Action {
         match self {
             Self::SetHostName | Self::ReloadNetwork { .. } => true,
             Self::Restart(unit) => *unit == "systemd-timesyncd.service",
-            Self::Reload(_) | Self::SwitchSsh | Self::Tune => false,
+            Self::Reload(_) | Self::SwitchSsh | Self::SwitchWifi | Self::Tune => false,
         }
     }
 
@@ -296,6 +299,7 @@ impl Action {
                 runs(system, unit)
             }
             Self::Tune => tune(files, system, state),
+            Self::SwitchWifi => switch_wifi(files, system, state),
             Self::SwitchSsh => {
                 let on = state.settings.ssh_enabled == Some(true);
                 let verb = if on { "restart" } else { "stop" };
@@ -310,6 +314,25 @@ impl Action {
             }
         }
     }
+}
+
+/// A box without a Wi-Fi device keeps the setting for when it gets one.
+fn switch_wifi(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
+    let on = state.settings.wifi.is_some();
+    let verb = if on { "restart" } else { "stop" };
+    for place in files.matching("/sys/class/net/*/phy80211") {
+        let Some(device) = place.split('/').nth(4) else {
+            continue;
+        };
+        let unit = format!("perch-wifi@{device}.service");
+        system
+            .run(&["systemctl", verb, &unit], None)
+            .with_context(|| format!("systemctl {verb} {unit}"))?;
+        if on {
+            runs(system, &unit)?;
+        }
+    }
+    Ok(())
 }
 
 fn tune(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {

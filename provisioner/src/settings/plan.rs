@@ -112,6 +112,7 @@ impl Plan {
             Action::Restart(unit) => format!("restart {unit}"),
             Action::Reload(unit) => format!("reload {unit}"),
             Action::Tune => "write the tuning values of the profile".to_owned(),
+            Action::SwitchWifi => "join the Wi-Fi network, or leave it".to_owned(),
             Action::SwitchSsh => "start or stop ssh.service".to_owned(),
         });
         changes.chain(pieces).chain(actions).collect()

@@ -1,8 +1,9 @@
 //! Reads settings as `perch.toml` has them. The card, the command line and the page come through here.
 
-use settings_file::{Document, Table, parse};
+use settings_file::{Document, Table, Value, parse};
 
 use super::{Settings, Wifi};
+use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
 use crate::files::Files;
 use crate::model::network::{Ipv4, Ipv6, Network, VlanId, host_address};
 use crate::model::secret::{Password, SetupCode, WifiKey};
@@ -22,6 +23,19 @@ pub struct Wishes {
     pub wifi_key: Option<WifiKey>,
     /// Who has this code may claim the box. Absent: none, or its hash is in the box already.
     pub setup_code: Option<SetupCode>,
+    /// The backup that a new box becomes. Absent: none is named.
+    pub restore: Option<Restore>,
+}
+
+/// A backup that a new box becomes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// Where it is.
+    pub from: RestoreFrom,
+    /// What opens it. Absent: nothing, or it has been used and removed.
+    pub key: Option<RecoveryKey>,
+    /// The lines in the file of `restore_from` and of `restore_words`, for problems that show later.
+    pub lines: [usize; 2],
 }
 
 /// What a file of the card says.
@@ -68,6 +82,7 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
     settings.profile = root.optional("profile", Profile::parse);
     settings.invitations = root.optional("invitations", parse::integer(0..=MOST_INVITATIONS));
     settings.restore_from = root.optional("restore_from", RestoreFrom::parse);
+    wishes.restore = restore(&mut root, settings.restore_from.clone());
     root.secret("setup_code");
     wishes.setup_code = root.optional("setup_code", SetupCode::parse).flatten();
     wishes.admin = root.table("admin").and_then(admin);
@@ -98,6 +113,45 @@ impl Known<'_> {
             Err(TimeZone::ACCEPTED.to_owned())
         }
     }
+}
+
+fn restore(root: &mut Table<'_>, from: Option<RestoreFrom>) -> Option<Restore> {
+    root.secret("restore_words");
+    let key = root.optional("restore_words", recovery_key).flatten();
+    if key.is_some() && !root.has("restore_from") {
+        root.reject(
+            "restore_words",
+            "nothing, unless restore_from says where the backup is",
+        );
+    }
+    let line = root.line_of("restore_from");
+    let words = if root.has("restore_words") {
+        root.line_of("restore_words")
+    } else {
+        line
+    };
+    Some(Restore {
+        from: from?,
+        key,
+        lines: [line, words],
+    })
+}
+
+/// `None` for empty words: they have been used and removed. What is wrong is said without a word of them.
+fn recovery_key(value: &Value<'_>) -> Result<Option<RecoveryKey>, String> {
+    let text = value.as_str();
+    if text == Some("") {
+        return Ok(None);
+    }
+    let wrong = match RecoveryKey::of_words(text.unwrap_or_default()) {
+        Ok(key) => return Ok(Some(key)),
+        Err(KeyFault::Count(found)) => format!("these are {found}"),
+        Err(KeyFault::Unknown { number, .. }) => format!("word {number} is none of a recovery key"),
+        Err(KeyFault::Checksum) => {
+            "one of these is another word of the list, or their order is another".to_owned()
+        }
+    };
+    Err(format!("the {WORDS} words of a recovery key; {wrong}"))
 }
 
 fn admin(mut table: Table<'_>) -> Option<Admin> {

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::backup_age::{self, Backups};
 use super::database;
+use crate::disk::look;
 use crate::files::Files;
 use crate::system::System;
 
@@ -22,6 +23,8 @@ pub struct Facts {
     pub built: i64,
     /// Lines of the kernel's about the disk since the start.
     pub disk_errors: Vec<String>,
+    /// Why the disk says that it fails; absent: it does not, or says nothing.
+    pub disk_fails: Option<String>,
     /// The processor's temperature in thousandths of a degree; absent: not available.
     pub temperature: Option<i64>,
     /// The kernel has seen the supply's voltage too low; absent: not available.
@@ -59,6 +62,11 @@ pub fn refusals(facts: &Facts) -> Vec<String> {
         found.push(format!(
             "the card or disk has had {} errors since the start (the last: {line}): make a backup and replace it",
             facts.disk_errors.len()
+        ));
+    }
+    if let Some(why) = &facts.disk_fails {
+        found.push(format!(
+            "the disk says that it is failing ({why}): make a backup and replace it"
         ));
     }
     if let Some(degrees) = facts.temperature.filter(|degrees| *degrees > HOT) {
@@ -108,6 +116,7 @@ pub fn look(files: &Files, system: &dyn System) -> Result<Facts> {
         now: system.now().unix_timestamp(),
         built: built.map_or(0, |since| since.as_secs().cast_signed()),
         disk_errors: disk_errors(&said),
+        disk_fails: look::against_writing(files),
         temperature: number("/sys/class/thermal/thermal_zone0/temp"),
         low_voltage: voltage.map(|alarm| alarm != 0),
         backups: backup_age::look(files),
@@ -171,6 +180,13 @@ mod tests {
                     ..fine()
                 },
                 "replace it",
+            ),
+            (
+                Facts {
+                    disk_fails: Some("8 sectors cannot be read".into()),
+                    ..fine()
+                },
+                "8 sectors",
             ),
             (
                 Facts {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::disk::{Health, look};
 use crate::files::Files;
 
 /// Figures of this moment. Absent: the machine does not say.
@@ -27,6 +28,8 @@ pub struct Figures {
     pub disk_errors: u64,
     /// How much of an eMMC's life is over, in tenths (JEDEC's `DEVICE_LIFE_TIME_EST`; cards do not say).
     pub worn: Option<u8>,
+    /// What the disk says of itself. Absent: an SD card, or it has not been asked yet.
+    pub health: Option<Health>,
 }
 
 impl Figures {
@@ -47,6 +50,7 @@ impl Figures {
             disk_free: disk.map_or(0, |about| about.blocks_available() * about.fragment_size()),
             disk_errors: disk_errors(files),
             worn: worn(files),
+            health: look::seen(files),
         }
     }
 

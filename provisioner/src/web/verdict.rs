@@ -3,7 +3,8 @@
 use crate::agent::backups::BackupView;
 use crate::agent::status::BoxStatus;
 use crate::agent::updates::available;
-use crate::update::machine::State;
+use crate::disk::State;
+use crate::update::machine::State as UpdateState;
 use crate::web::figures::Figures;
 
 /// How bad it is.
@@ -27,7 +28,7 @@ pub struct Facts<'a> {
     /// What it knows of backups. Absent: nothing.
     pub backups: Option<&'a BackupView>,
     /// Where an update is. Absent: not known.
-    pub update: Option<&'a State>,
+    pub update: Option<&'a UpdateState>,
     /// Whether a block of the running system is damaged.
     pub is_damaged: bool,
     /// How the machine is.
@@ -58,6 +59,7 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
     let unwell = [
         (!facts.chat, "home-no-chat"),
         (figures.disk_errors > 0, "home-disk-errors"),
+        (disk_is(figures, State::Failing), "home-disk-failing"),
         (facts.is_damaged, "update-damaged"),
         (
             figures.disk > 0 && figures.disk_free < FULL,
@@ -77,12 +79,13 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
             "home-disk-soon",
         ),
         (figures.worn.is_some_and(|tenths| tenths >= 9), "home-worn"),
+        (disk_is(figures, State::Worn), "home-worn"),
         (has_failed(facts, "drill"), "home-drill-failed"),
         (has_failed(facts, "stick"), "home-backup-failed"),
         (is_without_backup(facts), "home-no-backup"),
         (alone, "home-no-time"),
         (
-            matches!(facts.update, Some(State::Failed { .. })),
+            matches!(facts.update, Some(UpdateState::Failed { .. })),
             "home-update-failed",
         ),
         (
@@ -96,6 +99,13 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
         Some((_, key)) => (Level::Soon, key),
         None => (Level::Well, "home-well"),
     }
+}
+
+fn disk_is(figures: &Figures, state: State) -> bool {
+    figures
+        .health
+        .as_ref()
+        .is_some_and(|disk| disk.state == state)
 }
 
 fn is_hot(figures: &Figures) -> bool {
@@ -122,6 +132,7 @@ mod tests {
     use super::*;
     use crate::agent::claim::Claim;
     use crate::backup::job::{Outcome, Outcomes};
+    use crate::disk::Health;
 
     const NOW: i64 = 1_796_126_400;
 
@@ -152,6 +163,7 @@ mod tests {
         BackupView {
             key_made: Some(1),
             on_the_box: Vec::new(),
+            on_the_stick: None,
             accepted: None,
             sticks: Vec::new(),
             under_way: None,
@@ -168,6 +180,17 @@ mod tests {
             disk: 32 << 30,
             disk_free: 20 << 30,
             ..Figures::default()
+        }
+    }
+
+    fn with_disk(state: State) -> Figures {
+        let health = Health {
+            state,
+            ..Health::default()
+        };
+        Figures {
+            health: Some(health),
+            ..good()
         }
     }
 
@@ -195,6 +218,10 @@ mod tests {
             (true, change(|f| f.temperature = Some(850)), "home-hot"),
             (true, change(|f| f.memory_free = 1), "home-memory-low"),
             (true, change(|f| f.worn = Some(10)), "home-worn"),
+            (true, with_disk(State::Good), "home-well"),
+            (true, with_disk(State::NotTold), "home-well"),
+            (true, with_disk(State::Worn), "home-worn"),
+            (true, with_disk(State::Failing), "home-disk-failing"),
             // A machine that says nothing of itself, as an emulator.
             (true, Figures::default(), "home-well"),
         ];
@@ -260,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_update_is_mentioned_when_it_failed_or_can_be_installed() {
-        let of = |json: &str| serde_json::from_str::<State>(json).unwrap();
+        let of = |json: &str| serde_json::from_str::<UpdateState>(json).unwrap();
         let release = r#""release":{"version":"2.0.0","source":"https://u/b","bytes":1}"#;
         let back = r#""release":{"version":"0.1.0","source":null,"bytes":null}"#;
         let failed = r#""during":"trial","reason":"no","boots":[]"#;

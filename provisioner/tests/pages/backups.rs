@@ -182,12 +182,7 @@ async fn a_new_box_takes_a_backup_in_the_wizard() {
             .has("Nothing has changed yet")
     );
     // The job is over, and refuses the backup.
-    std::fs::remove_file(
-        site.folder
-            .path()
-            .join("root/run/perch-agent/backup-job.json"),
-    )
-    .unwrap();
+    site.remove("/run/perch-agent/backup-job.json");
     let outcome = r#"{"restore":{"at":1796126400,"error":"no","fault":"wrong-key"}}"#;
     site.put("/var/lib/perch/backup/outcomes.json", outcome);
     assert!(
@@ -198,6 +193,82 @@ async fn a_new_box_takes_a_backup_in_the_wizard() {
     // Or takes it.
     site.put("/var/lib/perch/restore/ready", "{}");
     assert!(anna.open("/setup/restore").await.has("data-comes-back"));
+}
+
+#[tokio::test]
+async fn an_older_backup_of_the_stick_is_chosen_from_a_list() {
+    let site = Site::claimed().await;
+    site.put("/var/lib/perch-backup/in/.keep", "");
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/backups/restore").await;
+    assert!(!page.has("all backups on the stick"), "there is none");
+    site.put("/sys/class/block/sda1/dev", "8:1");
+    let known =
+        "E:ID_BUS=usb\nE:ID_SERIAL_SHORT=A1\nE:ID_FS_LABEL=PERCH-BACKUP\nE:ID_FS_TYPE=vfat\n";
+    site.put("/run/udev/data/b8:1", known);
+    let page = anna.open("/admin/backups/restore").await;
+    assert!(
+        page.has("Choose among all backups on the stick"),
+        "{}",
+        page.text
+    );
+    let page = anna.send("/admin/backups/restore/stick", &[]).await;
+    assert_eq!(page.location, "/admin/backups/restore");
+    assert_eq!(asked_for(&site), Job::Look);
+    assert!(
+        anna.open("/admin/backups/restore")
+            .await
+            .has("The stick is being read")
+    );
+    // The job is over.
+    site.remove("/run/perch-agent/backup-job.json");
+    let seen = r#"{"serial":"A1","backups":[{"name":"perch-perch-2.age","bytes":5},{"name":"perch-perch-1.age","bytes":4}]}"#;
+    site.put("/run/perch-agent/stick-backups.json", seen);
+    let page = anna.open("/admin/backups/restore").await;
+    assert!(
+        page.has("value=\"stick/perch-perch-1.age\""),
+        "{}",
+        page.text
+    );
+    let fields = [("words", WORDS), ("from", "stick/perch-perch-1.age")];
+    let page = anna.send_file("/admin/backups/restore", &fields, "").await;
+    assert_eq!(page.status, 303, "{}", page.text);
+    let Job::Restore { from, .. } = asked_for(&site) else {
+        panic!("another job")
+    };
+    let name = "perch-perch-1.age".to_owned();
+    assert_eq!(from, Source::OnStick { name });
+    // Another stick has other backups.
+    site.remove("/run/perch-agent/backup-job.json");
+    site.put("/run/udev/data/b8:1", &known.replace("A1", "B2"));
+    assert!(
+        !anna
+            .open("/admin/backups/restore")
+            .await
+            .has("perch-perch-1.age")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_has_no_room_is_refused_before_it_is_sent() {
+    let site = Site::claimed().await;
+    site.put("/var/lib/perch-backup/in/.keep", "");
+    let mut anna = site.anna().await;
+    anna.open("/admin/backups/restore").await;
+    let much = [("content-length", "4000000000000000")];
+    let fields = [("words", WORDS)];
+    let page = anna
+        .send_file_with("/admin/backups/restore", &fields, "sealed", &much)
+        .await;
+    assert!(
+        page.has("There is no room for this file") && page.has("are free"),
+        "{}",
+        page.text
+    );
+    assert!(
+        site.file("/var/lib/perch-backup/in/uploaded.age")
+            .is_empty()
+    );
 }
 
 #[tokio::test]

@@ -69,6 +69,16 @@ impl Browser {
 
     /// Sends a form with a file of the page that was opened last.
     pub async fn send_file(&mut self, path: &str, fields: &[(&str, &str)], file: &str) -> Page {
+        self.send_file_with(path, fields, file, &[]).await
+    }
+
+    pub async fn send_file_with(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        file: &str,
+        headers: &[(&str, &str)],
+    ) -> Page {
         let mut body = String::new();
         let token = ("token", self.token.as_str());
         for (name, value) in [&[token], fields].concat() {
@@ -80,7 +90,8 @@ impl Browser {
             "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.age\"\r\n\r\n{file}\r\n--b--\r\n"
         ));
         let kind = [("content-type", "multipart/form-data; boundary=b")];
-        self.ask("POST", path, Some(body), &kind).await
+        self.ask("POST", path, Some(body), &[&kind, headers].concat())
+            .await
     }
 
     pub async fn send_with(

@@ -30,6 +30,47 @@ async fn the_overview_has_one_sentence_and_the_figures_that_the_machine_gives() 
 }
 
 #[tokio::test]
+async fn the_overview_has_what_the_disk_says_of_itself() {
+    let site = Site::claimed().await;
+    let mut anna = site.anna().await;
+    let seen = |state: &str, more: &str| {
+        let text = format!(r#"{{"state":"{state}","model":"Example","temperature":38{more}}}"#);
+        site.put("/run/perch-disk/health.json", &text);
+    };
+    assert!(
+        !anna.open("/admin").await.has("Health of the disk"),
+        "an SD card"
+    );
+    seen("good", r#","worn":9,"reallocated":1,"unreadable":0"#);
+    let page = anna.open("/admin").await;
+    assert!(
+        page.has("Health of the disk") && page.has("good"),
+        "{}",
+        page.text
+    );
+    assert!(
+        page.has("9 % of its life are over · one sector was replaced · 38 °C"),
+        "{}",
+        page.text
+    );
+    seen(
+        "failing",
+        r#","reasons":["8 sectors cannot be read"],"unreadable":8"#,
+    );
+    let page = anna.open("/admin").await;
+    assert!(
+        page.has("The disk says that it is failing"),
+        "{}",
+        page.text
+    );
+    assert!(page.has("failing: replace it, backup now") && page.has("8 sectors cannot be read"));
+    seen("not-told", "");
+    anna.language = "zh";
+    let page = anna.open("/admin").await;
+    assert!(page.has("转接器不提供"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn help_says_what_does_not_work_and_what_to_do() {
     let site = Site::claimed().await;
     let mut anna = site.anna().await;

@@ -191,6 +191,11 @@ impl Site {
     pub fn put(&self, path: &str, content: &str) {
         put(&self.folder.path().join("root"), path, content);
     }
+
+    pub fn remove(&self, path: &str) {
+        let root = self.folder.path().join("root");
+        std::fs::remove_file(root.join(path.trim_start_matches('/'))).unwrap();
+    }
 }
 
 pub const PASSWORD: &str = "kaffee im garten um sieben";

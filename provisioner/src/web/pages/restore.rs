@@ -5,8 +5,10 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::admin::backups::{again, under_way, view};
 use super::admin::power::UnderWay;
@@ -16,10 +18,12 @@ use crate::agent::command::{Command, Why};
 use crate::backup::job::{Outcome, Source};
 use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
 use crate::backup::open::FaultKind;
+use crate::backup::shelf::Lying;
+use crate::backup::{restore, shelf};
 use crate::web::files::receive;
 use crate::web::page::{Page, show as show_page, size};
 use crate::web::texts::Texts;
-use crate::web::visitor::{Admin, Owner, Visitor};
+use crate::web::visitor::{Admin, Owner, Sent, Visitor};
 use crate::web::{Web, page};
 
 pub(super) fn routes() -> Router<Arc<Web>> {
@@ -30,6 +34,8 @@ pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/admin/backups/restore", admin)
         .route("/setup/restore", setup)
+        .route("/admin/backups/restore/stick", post(look_admin))
+        .route("/setup/restore/stick", post(look_setup))
 }
 
 /// A backup that lies where the box finds it.
@@ -45,6 +51,8 @@ struct Restore {
     /// Where the form goes, and where one gets back to.
     back: &'static str,
     choices: Vec<Choice>,
+    /// Whether there is a stick on which nobody has looked.
+    may_look: bool,
     fault: Option<String>,
     is_new: bool,
 }
@@ -67,17 +75,41 @@ async fn show_setup(State(web): State<Arc<Web>>, Owner { visitor, .. }: Owner) -
 async fn sent_admin(
     State(web): State<Arc<Web>>,
     Admin { visitor, .. }: Admin,
+    headers: HeaderMap,
     form: Multipart,
 ) -> Response {
-    sent(&web, &visitor, false, form).await
+    sent(&web, &visitor, false, length(&headers), form).await
 }
 
 async fn sent_setup(
     State(web): State<Arc<Web>>,
     Owner { visitor, .. }: Owner,
+    headers: HeaderMap,
     form: Multipart,
 ) -> Response {
-    sent(&web, &visitor, true, form).await
+    sent(&web, &visitor, true, length(&headers), form).await
+}
+
+/// How much is being sent, which is a little more than the file. `None`: the browser does not say.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn look_admin(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
+    give(&web, &by.visitor, false, Command::LookAtStick).await
+}
+
+async fn look_setup(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Owner>) -> Response {
+    give(&web, &by.visitor, true, Command::LookAtStick).await
+}
+
+/// Where the form is.
+fn path(is_new: bool) -> &'static str {
+    if is_new {
+        "/setup/restore"
+    } else {
+        "/admin/backups/restore"
+    }
 }
 
 /// What is under way, or what came of the last attempt, with the form.
@@ -103,8 +135,8 @@ async fn show(web: &Web, visitor: &Visitor, is_new: bool) -> Response {
         };
         return again(show_page(t.0, &shown));
     }
-    let last = view.outcomes.0.get("restore");
-    let fault = last.and_then(|last| failed(t, last));
+    let of = |kind| view.outcomes.0.get(kind).and_then(|last| failed(t, last));
+    let fault = of("look").or_else(|| of("restore"));
     form_page(visitor, &view, is_new, fault)
 }
 
@@ -136,24 +168,38 @@ fn form_page(
             value: lying.name.clone(),
         })
         .collect();
+    let mut fault = fault;
     if let Some(stick) = view.sticks.first() {
         choices.push(Choice {
             title: t.with("restore-from-stick", &[("model", &stick.model)]),
-            value: "stick".to_owned(),
+            value: ON_STICK.to_owned(),
         });
+        let found = view.on_the_stick.iter().flatten();
+        choices.extend(found.map(|lying| on_stick(t, lying)));
+        if fault.is_none() && view.on_the_stick.as_ref().is_some_and(Vec::is_empty) {
+            fault = Some(t.m("restore-stick-none"));
+        }
     }
     let shown = Restore {
         page: Page::of(visitor),
-        back: if is_new {
-            "/setup/restore"
-        } else {
-            "/admin/backups/restore"
-        },
+        back: path(is_new),
         choices,
+        may_look: !view.sticks.is_empty(),
         fault,
         is_new,
     };
     show_page(t.0, &shown)
+}
+
+/// What stands for the newest backup on the stick, and before the names of the others.
+const ON_STICK: &str = "stick";
+
+fn on_stick(t: Texts, lying: &Lying) -> Choice {
+    let values = [("name", lying.name.as_str()), ("size", &size(lying.bytes))];
+    Choice {
+        title: t.with("restore-stick-one", &values),
+        value: format!("{ON_STICK}/{}", lying.name),
+    }
 }
 
 async fn refuse(web: &Web, visitor: &Visitor, is_new: bool, fault: String) -> Response {
@@ -163,19 +209,27 @@ async fn refuse(web: &Web, visitor: &Visitor, is_new: bool, fault: String) -> Re
     }
 }
 
-async fn sent(web: &Web, visitor: &Visitor, is_new: bool, form: Multipart) -> Response {
-    let t = visitor.t;
-    let (from, words) = match read(web, visitor, form).await {
+async fn sent(
+    web: &Web,
+    visitor: &Visitor,
+    is_new: bool,
+    length: Option<u64>,
+    form: Multipart,
+) -> Response {
+    let (from, words) = match read(web, visitor, length, form).await {
         Ok(read) => read,
         Err(Unread::Foreign) => return errors::foreign_form(visitor),
         Err(Unread::Text(fault)) => return refuse(web, visitor, is_new, fault).await,
     };
-    let command = Command::Restore { from, words };
+    give(web, visitor, is_new, Command::Restore { from, words }).await
+}
+
+async fn give(web: &Web, visitor: &Visitor, is_new: bool, command: Command) -> Response {
     match web.agent.ask(visitor.actor(), command).await {
-        Ok(_) if is_new => Redirect::to("/setup/restore").into_response(),
-        Ok(_) => Redirect::to("/admin/backups/restore").into_response(),
+        Ok(_) => Redirect::to(path(is_new)).into_response(),
         Err(refusal) if refusal.why == Why::Failed => {
-            let fault = t.with("backup-refused", &[("detail", &refusal.text)]);
+            let detail = [("detail", refusal.text.as_str())];
+            let fault = visitor.t.with("backup-refused", &detail);
             refuse(web, visitor, is_new, fault).await
         }
         Err(refusal) => errors::agent(visitor, &refusal),
@@ -192,6 +246,7 @@ enum Unread {
 async fn read(
     web: &Web,
     visitor: &Visitor,
+    length: Option<u64>,
     mut form: Multipart,
 ) -> Result<(Source, String), Unread> {
     let t = visitor.t;
@@ -214,7 +269,15 @@ async fn read(
                 if field.file_name().is_none_or(str::is_empty) {
                     return Err(Unread::Text(t.m("restore-no-file")));
                 }
-                let place = web.backups.join("in/uploaded.age");
+                let folder = web.backups.join("in");
+                if let (Some(bytes), Ok(free)) = (length, shelf::free(&folder))
+                    && let Some(needed) = restore::without_room(bytes, free)
+                {
+                    let values = [("needed", size(needed)), ("free", size(free))];
+                    let values = values.each_ref().map(|(key, text)| (*key, text.as_str()));
+                    return Err(Unread::Text(t.with("restore-no-room", &values)));
+                }
+                let place = folder.join("uploaded.age");
                 let came = receive(field, &place).await;
                 came.map_err(|detail| {
                     Unread::Text(t.with("restore-not-sent", &[("detail", &detail)]))
@@ -230,13 +293,19 @@ async fn read(
     RecoveryKey::of_words(&words).map_err(|fault| Unread::Text(explain(t, &fault)))?;
     match chosen.as_str() {
         "" => Err(Unread::Text(t.m("restore-no-file"))),
-        "stick" => Ok((Source::Stick, words)),
-        name => Ok((
-            Source::Box {
-                name: name.to_owned(),
-            },
-            words,
-        )),
+        ON_STICK => Ok((Source::Stick, words)),
+        chosen => {
+            let on_stick = chosen.strip_prefix(ON_STICK);
+            let from = match on_stick.and_then(|rest| rest.strip_prefix('/')) {
+                Some(name) => Source::OnStick {
+                    name: name.to_owned(),
+                },
+                None => Source::Box {
+                    name: chosen.to_owned(),
+                },
+            };
+            Ok((from, words))
+        }
     }
 }
 

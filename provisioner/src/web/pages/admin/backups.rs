@@ -97,6 +97,7 @@ pub fn under_way(t: Texts, kind: &str) -> String {
     t.m(match kind {
         "stick" => "backup-busy-stick",
         "drill" => "backup-busy-drill",
+        "look" => "backup-busy-look",
         "restore" => "backup-busy-restore",
         _ => "backup-busy-make",
     })

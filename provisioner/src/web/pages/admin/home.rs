@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{backups, updates};
 use crate::agent::claim::Claim;
 use crate::agent::status::BoxStatus;
+use crate::disk::{self, Health};
 use crate::web::Web;
 use crate::web::chart::{Chart, draw, thin};
 use crate::web::figures::Figures;
@@ -189,7 +190,31 @@ fn machine_tiles(t: Texts, figures: &Figures, days_left: Option<u64>) -> Vec<Til
         let value = format!("{} %", u32::from(tenths) * 10);
         tiles.push(tile(t, "home-wear", value, t.m("home-wear-how")));
     }
+    tiles.extend(figures.health.as_ref().map(|health| disk_tile(t, health)));
     tiles
+}
+
+/// What the disk says of itself, in words.
+fn disk_tile(t: Texts, health: &Health) -> Tile {
+    let state = match health.state {
+        disk::State::Good => "home-disk-good",
+        disk::State::Worn => "home-disk-worn-out",
+        disk::State::Failing => "home-disk-fails",
+        disk::State::NotTold => "home-disk-not-told",
+    };
+    let mut notes = Vec::new();
+    if let Some(percent) = health.worn {
+        let percent = percent.to_string();
+        notes.push(t.with("home-disk-worn", &[("percent", &percent)]));
+    }
+    if let Some(sectors) = health.unreadable.filter(|sectors| *sectors > 0) {
+        notes.push(t.count("home-disk-unreadable", sectors));
+    }
+    if let Some(sectors) = health.reallocated.filter(|sectors| *sectors > 0) {
+        notes.push(t.count("home-disk-replaced", sectors));
+    }
+    notes.extend(health.temperature.map(|degrees| format!("{degrees} °C")));
+    tile(t, "home-disk-health", t.m(state), notes.join(" · "))
 }
 
 fn box_tiles(t: Texts, status: &BoxStatus) -> Vec<Tile> {
