@@ -1,6 +1,12 @@
 //! `image`: builds the disk image, refreshes its lock, shows its plan.
 
-use std::{env, io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -261,7 +267,11 @@ fn run() -> Result<()> {
         }
         Command::Keys(action) => change_keys(&configs.image.name, &action),
         Command::Lock { lock } => {
-            build::refresh_lock(&configs, &lock.unwrap_or(own_lock), &kept, facts.epoch)
+            let date = match facts.epoch {
+                0 => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+                epoch => epoch,
+            };
+            build::refresh_lock(&configs, &lock.unwrap_or(own_lock), &kept, date)
         }
     }
 }
