@@ -6,6 +6,7 @@
 //! - `firstboot`: identity, certificates, SSH, the first administrator; the card; every step can be cut off and run again.
 //! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
 //! - `backup`: one encrypted file with everything, and the way back; `reset`: a box as it came.
+//! - `acme`: a certificate for the box's own domain from an authority that all devices trust.
 //! - `power`: restarting and shutting down, at once or at a chosen time.
 //! - `announce`: the box's second name on the network.
 //! - `update`: another version of the whole system into the other slot, on trial, and back if it does not work.
@@ -13,6 +14,7 @@
 //!
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
 
+pub mod acme;
 pub mod agent;
 pub mod announce;
 pub mod backup;

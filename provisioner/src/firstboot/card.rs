@@ -11,6 +11,7 @@ use settings_file::{Document, Problems};
 
 use super::FirstBoot;
 use crate::files::Files;
+use crate::model::Domain;
 use crate::model::secret::hex;
 use crate::settings::preseed;
 use crate::settings::read::{self, Known, Reading, Wishes};
@@ -68,14 +69,20 @@ pub struct Card {
     pub skipped: Vec<String>,
 }
 
-/// Reads the card. `applied` has the digests of the files that have been applied.
-pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>) -> Card {
+/// Reads the card. `applied` has the digests of the files that have been applied, `domain` is the box's.
+pub fn read(
+    files: &Files,
+    secrets: &Secrets,
+    applied: &BTreeMap<String, String>,
+    domain: Option<&Domain>,
+) -> Card {
     let mut card = Card::default();
     for kind in &KINDS {
         card.problems.extend(misnamed(files, kind.name));
         let known = Known {
             files,
             wifi: secrets.known_wifi(),
+            domain,
         };
         match read_file(files, kind, known) {
             None => {}
