@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::acme::service::FILE as DOMAIN_CERTIFICATE;
 use crate::files::{Access, Files};
 use crate::firstboot::certificates::{SERVER_CERTIFICATE, SERVER_KEY};
 use crate::model::Domain;
@@ -25,6 +26,7 @@ data_dir = \"/var/lib/imd\"
 [tls]
 certificate = \"{SERVER_CERTIFICATE}\"
 key = \"{SERVER_KEY}\"
+domain_certificate = \"{DOMAIN_CERTIFICATE}\"
 
 [listen]
 starttls = [\"[::]:5222\"]

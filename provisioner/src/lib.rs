@@ -7,6 +7,7 @@
 //! - `agent`: carries out the typed commands of `web`, the pages, which has no rights of its own.
 //! - `backup`: one encrypted file with everything, and the way back; `reset`: a box as it came.
 //! - `disk`: how the disk says it is.
+//! - `acme`: a certificate for the box's own domain from an authority that all devices trust.
 //! - `power`: restarting and shutting down, at once or at a chosen time.
 //! - `announce`: the box's second name on the network.
 //! - `update`: another version of the whole system into the other slot, on trial, and back if it does not work.
@@ -14,6 +15,7 @@
 //!
 //! It must never make a working box unreachable: a bad `perch.toml` is reported and changes nothing.
 
+pub mod acme;
 pub mod agent;
 pub mod announce;
 pub mod backup;

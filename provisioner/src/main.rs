@@ -2,6 +2,8 @@
 
 #[path = "backup_command.rs"]
 mod backup;
+#[path = "certificate_command.rs"]
+mod certificate;
 #[path = "power_command.rs"]
 mod power;
 #[path = "settings_command.rs"]
@@ -98,6 +100,9 @@ enum Action {
     Update(update::Action),
     /// Ask the disk how it is, print that and keep it for the pages (run by perch-disk.service).
     Disk,
+    /// The certificate for the box's own domain.
+    #[command(subcommand)]
+    Certificate(certificate::Action),
     /// Restart the box or shut it down, now or at a chosen time.
     #[command(subcommand)]
     Power(power::Action),
@@ -125,6 +130,7 @@ fn main() -> ExitCode {
         Action::Backup(action) => backup::run(action, &files, system),
         Action::Early => backup::early(&files, system),
         Action::Update(action) => update::run(action, &files, system),
+        Action::Certificate(action) => certificate::run(action, &files, system),
         Action::Power(action) => power::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
         Action::Disk => disk(&files, system),

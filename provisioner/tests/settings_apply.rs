@@ -201,7 +201,8 @@ fn the_status_says_what_is_applied() {
 const EVERYTHING: &str = "hostname = \"office\"\ndomain = \"chat.example.org\"\ntimezone = \"Europe/Berlin\"\nsetup_code = \"open sesame\"\n\
     [network]\nvlan = 10\nipv4 = \"192.168.1.50/24\"\n[wifi]\nssid = \"Home\"\ncountry = \"DE\"\npassword = \"correct horse\"\n\
     [time]\nservers = [\"pool.ntp.org\"]\n[ssh]\nenabled = false\n\
-    [updates]\nurl = \"https://updates.example\"\nautomatic = true\n";
+    [updates]\nurl = \"https://updates.example\"\nautomatic = true\n\
+    [acme]\nenabled = true\nagree_terms = true\n";
 
 /// Written by hand, before the settings say something of updates.
 const BY_HAND: &str = "channel = \"beta\" # for now\n";
@@ -217,6 +218,7 @@ fn a_failure_at_any_step_leaves_the_box_as_it_was() {
     let known = provisioner::settings::read::Known {
         files: &files,
         wifi: None,
+        domain: None,
     };
     let asked = provisioner::settings::read::read(&document, known);
     let mut new = old.clone();

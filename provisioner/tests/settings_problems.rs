@@ -33,6 +33,17 @@ const CHANNEL: &str =
 const WINDOW: &str = "two different times of the day, such as \"03:00-05:00\"";
 const AUTHORITY: &str =
     "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"";
+const DIRECTORY: &str = "an address that begins with https://, such as \"https://acme-v02.api.letsencrypt.org/directory\"";
+const CHALLENGE: &str =
+    "\"http-01\" (a file on port 80) or \"dns-01\" (a record of the domain, by acme.hook)";
+const EMAIL: &str = "an e-mail address, such as \"anna@example.org\"";
+const HOOK: &str = "the path of a program in /etc/perch, such as \"/etc/perch/acme-hook\"";
+const HOOK_NEEDED: &str =
+    "for dns-01, the path of a program in /etc/perch, such as \"/etc/perch/acme-hook\"";
+const NOT_PUBLIC: &str =
+    "false, unless the setting domain is a public name of yours, such as \"chat.example.org\"";
+const TERMS: &str =
+    "true when enabled: the certificate authority wants its terms of service agreed to";
 const KEYS_NEEDED: &str = "at least one key when SSH is enabled: passwords are not accepted there";
 const WIFI: &str = "ssid = \"Home\"\ncountry = \"DE\"\n";
 
@@ -168,6 +179,25 @@ const CASES: &[Case] = &[
     bad("updates", "authority", "\"/etc/perch/\"", AUTHORITY),
     bad("updates", "authority", "\"/a b\"", AUTHORITY),
     bad("updates", "authority", "7", AUTHORITY),
+    bad("acme", "enabled", "\"yes\"", "true or false"),
+    bad("acme", "enabled", "true", NOT_PUBLIC).after("agree_terms = true\n"),
+    bad("", "acme.enabled", "true", NOT_PUBLIC).after("domain = \"perch.local\"\nacme.agree_terms = true\n"),
+    bad("acme", "agree_terms", "1", "true or false"),
+    bad("", "acme.agree_terms", "false", TERMS).after("domain = \"chat.example.org\"\nacme.enabled = true\n"),
+    bad("acme", "email", "\"anna\"", EMAIL),
+    bad("acme", "email", "\"anna@local\"", EMAIL),
+    bad("acme", "email", "\"a b@example.org\"", EMAIL),
+    bad("acme", "email", "\"a,mailto:b@example.org\"", EMAIL),
+    bad("acme", "directory", "\"http://ca.example\"", DIRECTORY),
+    bad("acme", "directory", "\"https://ca.example/a?b\"", DIRECTORY),
+    bad("acme", "directory", "1", DIRECTORY),
+    bad("acme", "authority", "\"ca.crt\"", AUTHORITY),
+    bad("acme", "challenge", "\"tls-alpn-01\"", CHALLENGE),
+    bad("acme", "challenge", "true", CHALLENGE),
+    bad("acme", "hook", "\"acme-hook\"", HOOK),
+    bad("acme", "hook", "\"/usr/sbin/reboot\"", HOOK),
+    bad("acme", "hook", "\"/etc/perch/../hook\"", HOOK),
+    bad("acme", "hook", "\"/etc/perch/hook; reboot\"", HOOK),
 ];
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -196,6 +226,30 @@ fn every_bad_value_is_named_with_file_line_key_found_and_accepted() {
         assert_eq!(problem.found, case.found, "{text:?}");
         assert_eq!(problem.accepted, case.accepted, "{text:?}");
     }
+}
+
+#[test]
+fn what_a_certificate_needs_is_asked_for_where_it_is_wanted() {
+    let wanted = "domain = \"chat.example.org\"\n[acme]\nenabled = true\n";
+    let found = |more: &str| {
+        let found = problems(&format!("{wanted}{more}"));
+        let found = found.into_iter();
+        found
+            .map(|p| (p.key, p.found, p.accepted))
+            .collect::<Vec<_>>()
+    };
+    let missing = |key: &str, accepted: &str| {
+        let words = ["nothing", accepted].map(str::to_owned);
+        let [nothing, accepted] = words;
+        vec![(format!("acme.{key}"), nothing, accepted)]
+    };
+    assert_eq!(found(""), missing("agree_terms", TERMS));
+    assert_eq!(found("agree_terms = true\n"), []);
+    let by_dns = "agree_terms = true\nchallenge = \"dns-01\"\n";
+    assert_eq!(found(by_dns), missing("hook", HOOK_NEEDED));
+    assert_eq!(found(&format!("{by_dns}hook = \"/etc/perch/hook\"\n")), []);
+    // What is off may be prepared.
+    assert!(problems("[acme]\nenabled = false\nchallenge = \"dns-01\"\n").is_empty());
 }
 
 #[test]
@@ -239,6 +293,13 @@ updates.channel = \"beta\"
 updates.automatic = true
 updates.window = \"23:00-01:00\"
 updates.authority = \"/etc/perch/updates-ca.crt\"
+acme.enabled = true
+acme.agree_terms = true
+acme.email = \"anna@example.org\"
+acme.directory = \"https://ca.example:8443/acme/directory\"
+acme.authority = \"/etc/perch/acme-ca.crt\"
+acme.challenge = \"dns-01\"
+acme.hook = \"/etc/perch/acme-hook\"
 ";
     let (document, wishes) = reading(text);
     let wishes = document.into_result(Some(wishes)).unwrap();

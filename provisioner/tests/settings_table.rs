@@ -45,6 +45,13 @@ updates.channel = \"beta\"
 updates.automatic = true
 updates.window = \"02:00-03:00\"
 updates.authority = \"/etc/perch/ca.crt\"
+acme.enabled = true
+acme.agree_terms = true
+acme.email = \"anna@example.org\"
+acme.directory = \"https://ca.example/directory\"
+acme.authority = \"/etc/perch/ca.crt\"
+acme.challenge = \"dns-01\"
+acme.hook = \"/etc/perch/acme-hook\"
 ";
 
 /// A box with these settings. Those that other keys are checked against are left out with them.
@@ -84,12 +91,12 @@ fn each_key_changes_the_outputs_that_it_names_and_no_others() {
             .into_iter()
             .filter(|output| output.pieces(&with, &secrets) != output.pieces(&without, &fewer))
             .collect();
-        // Certificates and tuning values are no files that are rendered. The domain hides the host name from imd.
+        // Certificates and tuning values are no files that are rendered here. The domain hides the host name from imd.
         let named: Vec<Output> = key
             .outputs
             .iter()
             .copied()
-            .filter(|output| ![Output::Certificate, Output::Tuning].contains(output))
+            .filter(|output| ![Output::Certificate, Output::Acme, Output::Tuning].contains(output))
             .filter(|output| !(key.name == "hostname" && *output == Output::Imd))
             .collect();
         assert_eq!(changed, named, "{}", key.name);
@@ -112,6 +119,7 @@ fn what_takes_settings_up_is_in_the_image() {
             Action::Restart(unit) | Action::Reload(unit) => unit,
             Action::ReloadNetwork { .. } => "systemd-networkd.service",
             Action::SwitchSsh => "ssh.service",
+            Action::Order => "perch-certificate.timer",
             Action::SetHostName | Action::Tune | Action::SwitchWifi => continue,
         };
         assert!(units.contains(&format!("\"{unit}\"")), "{unit}");

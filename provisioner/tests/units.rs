@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 18] = [
+const UNITS: [(&str, u32); 19] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -28,6 +28,7 @@ const UNITS: [(&str, u32); 18] = [
     // It becomes imd's user for the first account.
     ("perch-firstboot.service", 22),
     ("perch-address.service", 18),
+    ("perch-certificate.service", 18),
     ("perch-backup@.service", 16),
     ("perch-early.service", 20),
     ("perch-slot-good.service", 10),

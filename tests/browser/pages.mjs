@@ -154,6 +154,7 @@ const areas = [
   ["32-power", "/admin/power"],
   ["33-settings", "/admin/settings"],
   ["34-tuning", "/admin/settings/tuning"],
+  ["34-certificate", "/admin/settings/certificate"],
   ["35-backups", "/admin/backups"],
   ["36-restore", "/admin/backups/restore"],
   ["37-reset", "/admin/reset"],

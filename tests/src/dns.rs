@@ -1,6 +1,8 @@
-//! A name server on loopback that knows a few names: addresses (A) and services (SRV).
+//! A name server on loopback that knows a few names: addresses (A), services (SRV), and texts (TXT) that come and go.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -12,6 +14,8 @@ pub enum Record {
     A(Ipv4Addr),
     /// Where a service is: port and host.
     Srv(u16, String),
+    /// What a file has as its first line, while it is there.
+    TextFile(PathBuf),
 }
 
 impl Record {
@@ -19,11 +23,12 @@ impl Record {
         match self {
             Self::A(_) => 1,
             Self::Srv(..) => 33,
+            Self::TextFile(_) => 16,
         }
     }
 
-    fn data(&self) -> Vec<u8> {
-        match self {
+    fn data(&self) -> Option<Vec<u8>> {
+        Some(match self {
             Self::A(address) => address.octets().to_vec(),
             Self::Srv(port, host) => {
                 let mut data = vec![0, 10, 0, 10];
@@ -31,7 +36,14 @@ impl Record {
                 data.extend(encode(host));
                 data
             }
-        }
+            Self::TextFile(path) => {
+                let text = std::fs::read_to_string(path).ok()?;
+                let line = text.lines().next()?;
+                let mut data = vec![u8::try_from(line.len()).ok()?];
+                data.extend(line.as_bytes());
+                data
+            }
+        })
     }
 }
 
@@ -46,6 +58,16 @@ pub fn start(records: Vec<(String, Record)>) -> Result<u16> {
         .local_addr()
         .context("the name server's port")?
         .port();
+    // Some ask over TCP from the start. Another program may have the port there; who asks then hears nothing.
+    if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        let records = records.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let records = records.clone();
+                thread::spawn(move || converse(&records, stream));
+            }
+        });
+    }
     thread::spawn(move || {
         let mut packet = [0; 1500];
         while let Ok((length, asker)) = socket.recv_from(&mut packet) {
@@ -56,6 +78,20 @@ pub fn start(records: Vec<(String, Record)>) -> Result<u16> {
         }
     });
     Ok(port)
+}
+
+/// Answers over TCP, where each message has its length in front (RFC 1035 §4.2.2), until the other side ends.
+fn converse(records: &[(String, Record)], mut stream: TcpStream) -> Option<()> {
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).ok()?;
+        let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut packet).ok()?;
+        let answer = answer(records, &packet)?;
+        let mut message = u16::try_from(answer.len()).ok()?.to_be_bytes().to_vec();
+        message.extend(answer);
+        stream.write_all(&message).ok()?;
+    }
 }
 
 fn encode(name: &str) -> Vec<u8> {
@@ -87,7 +123,7 @@ fn answer(records: &[(String, Record)], query: &[u8]) -> Option<Vec<u8>> {
     let found: Vec<_> = records
         .iter()
         .filter(|(known, record)| *known == name && record.kind() == kind)
-        .map(|(_, record)| record)
+        .filter_map(|(_, record)| Some((record.kind(), record.data()?)))
         .collect();
     let mut out = query.get(..2)?.to_vec();
     // An authoritative answer; "no such name" where nothing at all is known of it.
@@ -96,10 +132,9 @@ fn answer(records: &[(String, Record)], query: &[u8]) -> Option<Vec<u8>> {
     out.extend(u16::try_from(found.len()).ok()?.to_be_bytes());
     out.extend([0, 0, 0, 0]);
     out.extend(question);
-    for record in found {
-        let data = record.data();
+    for (kind, data) in found {
         out.extend([0xc0, 12]);
-        out.extend(record.kind().to_be_bytes());
+        out.extend(kind.to_be_bytes());
         out.extend([0, 1, 0, 0, 0, 60]);
         out.extend(u16::try_from(data.len()).ok()?.to_be_bytes());
         out.extend(data);

@@ -200,13 +200,14 @@ pub fn settled_state(vm: &Vm) -> Result<String> {
 }
 
 /// Our units, and the most exposed that each may be, in tenths (`systemd-analyze security`).
-const EXPOSURE: [(&str, u32); 19] = [
+const EXPOSURE: [(&str, u32); 20] = [
     ("imd", 25),
     ("perch-agent", 25),
     ("perch-announce", 25),
     ("perch-address", 25),
     ("perch-apply", 25),
     ("perch-backup@night", 25),
+    ("perch-certificate", 25),
     ("perch-clock", 25),
     ("perch-disk", 25),
     ("perch-early", 25),

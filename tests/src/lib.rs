@@ -9,6 +9,7 @@
 //! - [`host_box`]: a box's agent, pages and chat server on this computer.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
 //! - [`peers`], with [`dns`]: other servers from Debian's packages, and the names by which they find `imd`.
+//! - [`pebble`]: a certificate authority that speaks ACME; [`certified_box`]: a box that asks it.
 //! - [`authority`] gives certificates to servers under test.
 //! - [`clients`]: slixmpp from PyPI, driven by the scripts in `tests/clients/`.
 //! - [`node`]: libraries from npm and the scripts that use them; [`baseline`]: what others' tests are known to find.
@@ -27,6 +28,7 @@ pub mod authority;
 pub mod baseline;
 pub mod box_settings;
 pub mod card;
+pub mod certified_box;
 pub mod chat;
 pub mod clients;
 pub mod command;
@@ -39,6 +41,7 @@ pub mod lab;
 pub mod moments;
 pub mod new_box;
 pub mod node;
+pub mod pebble;
 pub mod peers;
 pub mod publisher;
 pub mod qemu;

@@ -10,7 +10,7 @@ pub(super) fn command(file: &Path) -> Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    crate::listen::tls::acceptors(&config.tls)?;
+    crate::listen::tls::acceptors(&config)?;
     println!("{}: no problems", file.display());
     Ok(ExitCode::SUCCESS)
 }

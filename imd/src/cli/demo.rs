@@ -49,6 +49,7 @@ fn configuration(folder: &Path, port: u16, web_root: Option<PathBuf>) -> Result<
     let tls = TlsFiles {
         certificate: folder.join("demo.crt"),
         key: folder.join("demo.key"),
+        domain_certificate: None,
     };
     let made = rcgen::generate_simple_self_signed(vec![DOMAIN.to_owned()])
         .context("cannot make a certificate")?;

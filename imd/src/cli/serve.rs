@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::server::Server;
@@ -91,7 +91,9 @@ pub async fn serve(
     ready: impl FnOnce(&[(std::net::SocketAddr, bool)]),
 ) -> Result<()> {
     let files = listen::files::raise_limit().context("cannot raise the limit of open files")?;
-    let acceptors = listen::tls::acceptors(&config.tls)?;
+    let acceptors = listen::tls::Current::new(&config)?;
+    // From here on a hang-up does not end the daemon.
+    let hangups = signal(SignalKind::hangup())?;
     let opening = config.clone();
     let store = tokio::task::spawn_blocking(move || super::open_store(&opening, true)).await??;
     let store = Arc::new(store);
@@ -134,6 +136,8 @@ pub async fn serve(
         let server = Arc::clone(&server);
         tokio::spawn(async move { crate::load::watch(&server).await })
     };
+    let renewing = renew_certificates(Arc::clone(&server), acceptors.clone(), hangups);
+    let renewing = tokio::spawn(renewing);
     let clients = listen::run(Arc::clone(&server), acceptors.clone(), bound);
     let browsers = listen::http::run(Arc::clone(&server), acceptors, web, parts);
     let others = listen::servers::run(Arc::clone(&server), hosts.clone(), servers);
@@ -163,6 +167,7 @@ pub async fn serve(
     }
     heart.abort();
     strain.abort();
+    renewing.abort();
     server.asked.close();
     if tokio::time::timeout(PUSH_DRAIN, server.push.finished())
         .await
@@ -202,5 +207,26 @@ async fn heartbeat(server: Arc<Server>) {
             server.config.domain,
             server.directory.len()
         ));
+    }
+}
+
+/// Read the certificates again at each SIGHUP. New connections get the new ones, those that are there go on.
+async fn renew_certificates(
+    server: Arc<Server>,
+    acceptors: listen::tls::Current,
+    mut asked: Signal,
+) {
+    while asked.recv().await.is_some() {
+        let (server, acceptors) = (Arc::clone(&server), acceptors.clone());
+        let renewed = tokio::task::spawn_blocking(move || acceptors.renew(&server.config)).await;
+        match renewed.map_err(anyhow::Error::from).flatten() {
+            Ok(()) => tracing::info!("the certificates were read again"),
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the certificates stay as they were"
+                );
+            }
+        }
     }
 }

@@ -89,10 +89,12 @@ pub(super) fn domain(found: &Value<'_>) -> Result<String, String> {
 fn tls(mut table: Table<'_>) -> Option<TlsFiles> {
     let certificate = table.required("certificate", value::path);
     let key = table.required("key", value::path);
+    let domain_certificate = table.optional("domain_certificate", value::path);
     table.finish();
     Some(TlsFiles {
         certificate: certificate?,
         key: key?,
+        domain_certificate,
     })
 }
 

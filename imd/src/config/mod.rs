@@ -56,6 +56,9 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// PEM file: the certificate's private key.
     pub key: PathBuf,
+    /// PEM file: a certificate for the domain alone, those that signed it, and its key. Who asks for the domain, or names
+    /// nothing, is shown it for as long as the file is there. Absent: there never is one.
+    pub domain_certificate: Option<PathBuf>,
 }
 
 /// Listening addresses. An empty list turns a listener off.

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::count::{Counted, PerAddress};
 use super::tcp::{ACCEPT_PAUSE, bind_one};
-use super::tls::Acceptors;
+use super::tls::Current;
 use crate::config::Listen;
 use crate::server::Server;
 use crate::web::{self, Parts, Peer};
@@ -125,7 +125,7 @@ fn unix(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
 
 struct Door {
     server: Arc<Server>,
-    acceptors: Acceptors,
+    acceptors: Current,
     connections: Arc<Semaphore>,
     per_address: PerAddress,
     site: Router,
@@ -133,7 +133,7 @@ struct Door {
 }
 
 /// Accept until shutdown, then wait until every connection has ended.
-pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound, parts: Parts) {
+pub async fn run(server: Arc<Server>, acceptors: Current, bound: Bound, parts: Parts) {
     let limits = &server.config.limits;
     let (web, mut ongoing) = web::Web::new(Arc::clone(&server), parts);
     let door = Arc::new(Door {
@@ -220,7 +220,8 @@ async fn connection(door: Arc<Door>, accepted: Accepted, permit: OwnedSemaphoreP
             };
             let load = &door.server.load;
             load.rates.connection(ip).await;
-            let handshake = load.turns.take(ip, door.acceptors.https.accept(stream));
+            let acceptors = door.acceptors.get();
+            let handshake = load.turns.take(ip, acceptors.https.accept(stream));
             match tokio::time::timeout(door.server.config.limits.login_timeout, handshake).await {
                 Ok(Ok(stream)) => {
                     let peer = Peer::new(ip, guard(count));

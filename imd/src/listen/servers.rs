@@ -94,8 +94,8 @@ impl Hosts {
     pub fn new(server: &Arc<Server>) -> anyhow::Result<Self> {
         let config = &server.config;
         let federation = if config.federation.enabled {
-            let chain = tls::certificates(&config.tls.certificate)?;
-            let key = tls::private_key(&config.tls.key)?;
+            let (certificate, key) = tls::files_for_domain(&config.tls);
+            let (chain, key) = (tls::certificates(certificate)?, tls::private_key(key)?);
             let tls = Tls::new(chain, key, &config.federation)?;
             let federation = Federation::new(server, tls);
             server.set_remote(Arc::clone(&federation) as _);

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::count::{Counted, PerAddress};
-use super::tls::Acceptors;
+use super::tls::Current;
 use crate::config::Listen;
 use crate::server::Server;
 use crate::stream::{c2s, tcp::Tcp};
@@ -72,13 +72,13 @@ pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 struct Door {
     server: Arc<Server>,
-    acceptors: Acceptors,
+    acceptors: Current,
     before_login: Arc<Semaphore>,
     per_address: PerAddress,
 }
 
 /// Accept until shutdown, then wait until every connection has ended.
-pub async fn run(server: Arc<Server>, acceptors: Acceptors, bound: Bound) {
+pub async fn run(server: Arc<Server>, acceptors: Current, bound: Bound) {
     let door = Arc::new(Door {
         before_login: Arc::new(Semaphore::new(
             server.config.limits.connections_before_login as usize,
@@ -171,10 +171,11 @@ async fn transport(door: &Door, stream: TcpStream, peer: IpAddr, direct: bool) -
         ..Limits::default()
     };
     if !direct {
-        let tls = door.acceptors.starttls.clone();
+        let tls = Arc::clone(&door.acceptors.get().starttls);
         return Some(Box::new(Tcp::plain(stream, peer, tls, before, after)));
     }
-    let handshake = Tcp::tls(stream, peer, door.acceptors.direct.clone(), before, after);
+    let tls = Arc::clone(&door.acceptors.get().direct);
+    let handshake = Tcp::tls(stream, peer, tls, before, after);
     match tokio::time::timeout(limits.login_timeout, handshake).await {
         Ok(Ok(transport)) => return Some(Box::new(transport)),
         Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),

@@ -28,19 +28,10 @@ enum Connection {
     Lost,
 }
 
-/// TLS at this end.
-#[derive(Clone)]
-pub struct Tls {
-    /// How it is negotiated.
-    pub config: Arc<ServerConfig>,
-    /// The hash of the certificate that a login can be bound to (RFC 5929 §4); absent for signatures without one.
-    pub end_point: Option<Arc<[u8]>>,
-}
-
 /// A stream over TCP.
 pub struct Tcp {
     connection: Connection,
-    tls: Tls,
+    tls: Arc<ServerConfig>,
     reader: StreamReader,
     input: BytesMut,
     /// What goes out with what is sent next: each packet costs both ends more than its bytes.
@@ -66,7 +57,7 @@ impl Tcp {
     pub fn plain(
         stream: TcpStream,
         peer: IpAddr,
-        tls: Tls,
+        tls: Arc<ServerConfig>,
         before_login: Limits,
         after_login: Limits,
     ) -> Self {
@@ -86,7 +77,7 @@ impl Tcp {
     pub async fn tls(
         stream: TcpStream,
         peer: IpAddr,
-        tls: Tls,
+        tls: Arc<ServerConfig>,
         before_login: Limits,
         after_login: Limits,
     ) -> io::Result<Self> {
@@ -98,7 +89,7 @@ impl Tcp {
     fn new(
         connection: Connection,
         peer: IpAddr,
-        tls: Tls,
+        tls: Arc<ServerConfig>,
         before_login: Limits,
         after_login: Limits,
     ) -> Self {
@@ -117,7 +108,7 @@ impl Tcp {
     }
 
     async fn accept(&mut self, stream: TcpStream) -> io::Result<()> {
-        let (socket, input) = TlsSocket::accept(stream, &self.tls.config).await?;
+        let (socket, input) = TlsSocket::accept(stream, &self.tls).await?;
         self.connection = Connection::Tls(Box::new(socket));
         self.input = input;
         Ok(())
@@ -298,7 +289,7 @@ impl Transport for Tcp {
         if let Some(data) = stream.exporter() {
             binding.add(ChannelBinding::EXPORTER, data.to_vec());
         }
-        if let Some(end_point) = &self.tls.end_point {
+        if let Some(end_point) = stream.end_point() {
             binding.add(ChannelBinding::END_POINT, end_point.to_vec());
         }
         binding

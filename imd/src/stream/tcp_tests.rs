@@ -19,10 +19,7 @@ fn over(socket: TlsSocket) -> Tcp {
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
-    let tls = Tls {
-        config: Arc::new(config),
-        end_point: None,
-    };
+    let tls = Arc::new(config);
     let peer = IpAddr::from([127, 0, 0, 1]);
     Tcp::new(
         Connection::Tls(Box::new(socket)),

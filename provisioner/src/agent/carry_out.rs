@@ -7,6 +7,7 @@ use super::command::{
     Actor, Answer, Changed, Command, PowerView, Refusal, Reply, Request, SettingsView, Why,
 };
 use super::{backups, claim, clock, status, support, unlock, updates};
+use crate::acme::job;
 use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::model::AccountName;
@@ -102,6 +103,11 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             files,
             (*most).min(MOST_ENTRIES),
         )?)),
+        Command::Certificate => Ok(Answer::Certificate(Box::new(job::view(machine)?))),
+        Command::RenewCertificate => {
+            job::ask(machine)?;
+            Ok(Answer::Done)
+        }
         Command::Backups
         | Command::NewRecoveryKey
         | Command::ConfirmRecoveryKey { .. }

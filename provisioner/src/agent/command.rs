@@ -9,6 +9,7 @@ use super::backups::BackupView;
 use super::journal::Line;
 use super::status::BoxStatus;
 use super::updates::UpdateView;
+use crate::acme::job::CertificateView;
 use crate::backup::job::Source;
 use crate::model::AccountName;
 use crate::power::{Plan, Power};
@@ -100,6 +101,10 @@ pub enum Command {
         /// At most so many.
         most: usize,
     },
+    /// Where the certificate for the domain stands.
+    Certificate,
+    /// Order one now.
+    RenewCertificate,
     /// What is known of backups.
     Backups,
     /// Make a recovery key, and say its words; one that waits for its confirmation is said again.
@@ -201,6 +206,8 @@ pub enum Answer {
     Support(Box<SupportFacts>),
     /// To `SupportFile`.
     SupportFile(String),
+    /// To `Certificate`.
+    Certificate(Box<CertificateView>),
     /// To `Backups`.
     Backups(Box<BackupView>),
     /// To `NewRecoveryKey`.
@@ -332,6 +339,7 @@ impl Command {
             Self::Status
             | Self::Authority
             | Self::Settings
+            | Self::Certificate
             | Self::Backups
             | Self::UpdateState
             | Self::Updates
@@ -348,6 +356,7 @@ impl Command {
             Self::ChangeSettings { .. } => "settings.change",
             Self::UndoSettings { .. } => "settings.undo",
             Self::ConfirmNetwork => "network.confirm",
+            Self::RenewCertificate => "certificate.renew",
             Self::NewRecoveryKey => "backup.new-key",
             Self::ConfirmRecoveryKey { .. } => "backup.confirm-key",
             Self::AcceptStick { .. } => "backup.accept-stick",

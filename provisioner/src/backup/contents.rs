@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::acme;
 use crate::agent::{audit, claim};
 use crate::files::{Access, Files};
 use crate::firstboot::certificates::{AUTHORITY, AUTHORITY_KEY, SERVER_CERTIFICATE, SERVER_KEY};
@@ -21,7 +22,7 @@ pub const BOX: &str = "box";
 pub const IMD: &str = "imd";
 
 /// The box's files, with who may read each; what the settings ask for besides is made anew from them. What is not here is not restored, and an entry with another name is refused.
-pub const FILES: [(&str, Access); 13] = [
+pub const FILES: [(&str, Access); 16] = [
     (state::PATH, Access::Everyone),
     (secrets::PATH, Access::Root),
     (claim::MADE, Access::Everyone),
@@ -32,6 +33,9 @@ pub const FILES: [(&str, Access); 13] = [
     (AUTHORITY, Access::Everyone),
     (SERVER_KEY, Access::Group("imd")),
     (SERVER_CERTIFICATE, Access::Everyone),
+    (acme::ACCOUNT, Access::Root),
+    (acme::STATE, Access::Everyone),
+    (acme::service::FILE, Access::Group("imd")),
     // The second name follows from it.
     ("/data/etc/machine-id", Access::Everyone),
     ("/etc/ssh/keys/ssh_host_ed25519_key", Access::Root),

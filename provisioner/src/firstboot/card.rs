@@ -12,6 +12,7 @@ use settings_file::{Document, Problems};
 use super::FirstBoot;
 use crate::backup;
 use crate::files::Files;
+use crate::model::Domain;
 use crate::model::secret::hex;
 use crate::settings::preseed;
 use crate::settings::read::{self, Known, Reading, Wishes};
@@ -72,14 +73,20 @@ pub struct Card {
     pub skipped: Vec<String>,
 }
 
-/// Reads the card. `applied` has the digests of the files that have been applied.
-pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>) -> Card {
+/// Reads the card. `applied` has the digests of the files that have been applied, `domain` is the box's.
+pub fn read(
+    files: &Files,
+    secrets: &Secrets,
+    applied: &BTreeMap<String, String>,
+    domain: Option<&Domain>,
+) -> Card {
     let mut card = Card::default();
     for kind in &KINDS {
         card.problems.extend(misnamed(files, kind.name));
         let known = Known {
             files,
             wifi: secrets.known_wifi(),
+            domain,
         };
         match read_file(files, kind, known) {
             None => {}

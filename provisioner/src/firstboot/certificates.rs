@@ -303,6 +303,7 @@ fn is_good_server(
     check().unwrap_or(false)
 }
 
-fn holds_key(certificate: &X509Certificate<'_>, key: &KeyPair) -> bool {
+/// Whether a certificate is for a key.
+pub fn holds_key(certificate: &X509Certificate<'_>, key: &KeyPair) -> bool {
     certificate.public_key().subject_public_key.data.as_ref() == key.public_key_raw()
 }

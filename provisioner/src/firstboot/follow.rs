@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::{FirstBoot, certificates, ssh};
+use crate::acme::service;
 use crate::files::PowerCut;
 use crate::settings::apply::{Machine, apply};
 use crate::settings::history;
@@ -99,6 +100,9 @@ fn mend_one(boot: &FirstBoot<'_>, output: Output) -> Result<bool> {
     if output == Output::Certificate {
         certificates::authority(files, system, state)?;
         return Ok(certificates::server(files, system, state)?.0);
+    }
+    if output == Output::Acme {
+        return service::settle(files, state, system.now().unix_timestamp());
     }
     if output == Output::Ssh && state.settings.ssh_enabled == Some(true) {
         ssh::make_host_key_if_missing(files, system)?;

@@ -111,8 +111,9 @@ pub fn run(files: &Files, system: &dyn System, mut say: impl FnMut(&str)) -> Res
 }
 
 /// Where new files may have been left by a power cut before they got their names.
-const LEFTOVERS: [&str; 8] = [
+const LEFTOVERS: [&str; 9] = [
     "/var/lib/perch/*.new",
+    "/var/lib/perch/acme/*.new",
     "/var/lib/perch/backup/*.new",
     "/var/lib/perch/tls/*.new",
     "/data/etc/*.new",

@@ -183,7 +183,8 @@ pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
             );
         }
     }
-    boot.card = card::read(boot.files, &boot.secrets, &boot.state.card);
+    let (applied, domain) = (&boot.state.card, boot.state.settings.domain.as_ref());
+    boot.card = card::read(boot.files, &boot.secrets, applied, domain);
     boot.problems.append(&mut boot.card.problems);
     let wishes = &boot.card.wishes;
     let restore = wishes.restore.as_ref();

@@ -163,11 +163,38 @@ text_type! {
     /// The folder of a publisher of new versions: any HTTPS server's.
     UpdateUrl,
     "an address that begins with https://, such as \"https://updates.example/perch\"",
-    |text| text.len() <= 500 && text.strip_prefix("https://").is_some_and(|rest| {
-        let host = rest.split('/').next().unwrap_or_default();
-        !host.is_empty() && !host.starts_with(':')
-            && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/:%[]".contains(c))
+    is_https
+}
+
+text_type! {
+    /// The directory of a certificate authority that speaks ACME (RFC 8555 §7.1.1).
+    DirectoryUrl,
+    "an address that begins with https://, such as \"https://acme-v02.api.letsencrypt.org/directory\"",
+    is_https
+}
+
+text_type! {
+    /// How a certificate authority finds out that a domain is the box's (RFC 8555 §8).
+    ChallengeKind,
+    "\"http-01\" (a file on port 80) or \"dns-01\" (a record of the domain, by acme.hook)",
+    |text| ["http-01", "dns-01"].contains(&text)
+}
+
+text_type! {
+    /// Whom a certificate authority may write to.
+    Email,
+    "an e-mail address, such as \"anna@example.org\"",
+    |text| text.len() <= 254 && text.split_once('@').is_some_and(|(name, domain)| {
+        (1..=64).contains(&name.len()) && Domain::new(&domain.to_ascii_lowercase()).is_ok()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._%+-".contains(c))
     })
+}
+
+text_type! {
+    /// A program of the owner's: only root can put one into this folder.
+    HookFile,
+    "the path of a program in /etc/perch, such as \"/etc/perch/acme-hook\"",
+    |text| text.starts_with("/etc/perch/") && is_path(text)
 }
 
 text_type! {
@@ -181,8 +208,7 @@ text_type! {
     /// A file of the box with certificates of authorities.
     AuthorityFile,
     "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"",
-    |text| text.len() <= 200 && text.starts_with('/') && !text.ends_with('/') && !text.contains("..")
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    is_path
 }
 
 impl Profile {
@@ -197,6 +223,34 @@ impl Domain {
     pub fn of_any_box() -> Self {
         Self("perch.local".to_owned())
     }
+
+    /// Whether an authority could certify it: names of the local network and of this machine belong to nobody (RFC 6761,
+    /// RFC 6762).
+    pub fn is_public(&self) -> bool {
+        !["local", "localhost"].contains(&self.0.rsplit('.').next().unwrap_or_default())
+    }
+}
+
+fn is_https(text: &str) -> bool {
+    text.len() <= 500
+        && text.strip_prefix("https://").is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            !host.is_empty()
+                && !host.starts_with(':')
+                && rest
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-._~/:%[]".contains(c))
+        })
+}
+
+fn is_path(text: &str) -> bool {
+    text.len() <= 200
+        && text.starts_with('/')
+        && !text.ends_with('/')
+        && !text.contains("..")
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
 }
 
 /// Labels of letters, digits and hyphens in either case; a name of digits alone would be a broken address.

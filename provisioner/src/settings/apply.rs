@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::outputs::{Action, CERTIFICATES, Piece, TAKE_UP_CERTIFICATE};
 use super::plan::{Plan, When, plan};
 use super::secrets::Secrets;
+use crate::acme::service;
 use crate::files::{Access, Files, PowerCut};
 use crate::firstboot::state::BoxState;
 use crate::firstboot::{certificates, ssh};
@@ -71,8 +72,11 @@ fn forward(
     }
     certificates::authority(files, system, new)?;
     let (new_certificate, _) = certificates::server(files, system, new)?;
-    if new_certificate && when == When::Running {
-        for action in TAKE_UP_CERTIFICATE {
+    let settled = service::settle(files, new, system.now().unix_timestamp())?;
+    if when == When::Running {
+        let own = TAKE_UP_CERTIFICATE.into_iter().filter(|_| new_certificate);
+        let domain = service::TAKE_UP.into_iter().filter(|_| settled);
+        for action in own.chain(domain) {
             if !plan.actions.contains(&action) {
                 plan.actions.push(action);
             }

@@ -13,6 +13,7 @@ use super::secrets::Secrets;
 use super::trial::{Effect, Event, PATIENCE_SECONDS, TIMER, Trial, step};
 use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
+use crate::model::Domain;
 
 /// One change at a time: whoever comes second waits.
 pub const LOCK: &str = "/var/lib/perch/settings.lock";
@@ -47,7 +48,8 @@ pub struct Done {
 /// All its problems, or the box's state cannot be read.
 pub fn request_of_text(machine: Machine<'_>, name: &str, text: &str) -> Result<Request> {
     let state = BoxState::load(machine.files)?;
-    let wishes = read_wishes(machine, Document::parse(name, text))?;
+    let domain = state.settings.domain.as_ref();
+    let wishes = read_wishes(machine, Document::parse(name, text), domain)?;
     Ok(Request {
         settings: state.settings.with(&wishes.settings),
         base: state.settings,
@@ -102,7 +104,8 @@ fn request_of_values(
             text.push_str(&format!("{} = {value}\n", key.name));
         }
     }
-    let wishes = read_wishes(machine, Document::parse(name, text))?;
+    // All that stays is in the text: a domain that is not has been taken away.
+    let wishes = read_wishes(machine, Document::parse(name, text), None)?;
     Ok(Request {
         base: settings.clone(),
         settings: wishes.settings.clone(),
@@ -110,11 +113,16 @@ fn request_of_values(
     })
 }
 
-fn read_wishes(machine: Machine<'_>, document: Document) -> Result<Wishes> {
+fn read_wishes(
+    machine: Machine<'_>,
+    document: Document,
+    domain: Option<&Domain>,
+) -> Result<Wishes> {
     let secrets = Secrets::load(machine.files)?;
     let known = Known {
         files: machine.files,
         wifi: secrets.known_wifi(),
+        domain,
     };
     let wishes = read(&document, known);
     let wishes: Result<Wishes, Problems> = document.into_result(Some(wishes));

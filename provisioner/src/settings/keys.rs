@@ -4,8 +4,8 @@ use super::outputs::Output;
 use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
-    AuthorityFile, ChannelName, Domain, HostName, Language, Profile, RestoreFrom, SshKey,
-    TimeServer, TimeZone, UpdateUrl,
+    AuthorityFile, ChallengeKind, ChannelName, DirectoryUrl, Domain, Email, HookFile, HostName,
+    Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone, UpdateUrl,
 };
 use crate::update::window::Window;
 
@@ -87,10 +87,18 @@ pub const KEYS: &[Key] = &[
     key!("updates.automatic", updates.automatic: bool, UPDATES, |on| Some(on.to_string())),
     key!("updates.window", updates.window: Window, UPDATES, |window| text(&window.to_string())),
     key!("updates.authority", updates.authority: AuthorityFile, UPDATES, |path| text(path.as_str())),
+    key!("acme.enabled", acme.enabled: bool, ACME, |on| Some(on.to_string())),
+    key!("acme.agree_terms", acme.agree_terms: bool, ACME, |agreed| Some(agreed.to_string())),
+    key!("acme.email", acme.email: Email, ACME, |email| text(email.as_str())),
+    key!("acme.directory", acme.directory: DirectoryUrl, ACME, |url| text(url.as_str())),
+    key!("acme.authority", acme.authority: AuthorityFile, ACME, |path| text(path.as_str())),
+    key!("acme.challenge", acme.challenge: ChallengeKind, ACME, |kind| text(kind.as_str())),
+    key!("acme.hook", acme.hook: HookFile, ACME, |path| text(path.as_str())),
 ];
 
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
-const ADDRESSED: &[Output] = &[Output::Certificate, Output::Imd];
+const ADDRESSED: &[Output] = &[Output::Certificate, Output::Acme, Output::Imd];
+const ACME: &[Output] = &[Output::Acme];
 const NETWORK: &[Output] = &[Output::Network];
 const UPDATES: &[Output] = &[Output::Updates];
 const WIFI: &[Output] = &[Output::Wifi];

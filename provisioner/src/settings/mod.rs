@@ -5,11 +5,13 @@
 //! - `keys`: the table of keys: how each is shown, and which outputs follow it.
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
+//! - `acme`: a certificate for the box's own domain from an authority that all devices trust.
 //! - `updates`: where new versions come from, and the file of that which was written by hand.
 //! - `change`: changes on a running box, by whom, with `history` and undo; `trial`: the network goes back unless confirmed.
 //!
 //! A setting that is absent has its default; a change replaces what it names and nothing else.
 
+pub mod acme;
 pub mod apply;
 pub mod change;
 pub mod history;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub time_servers: Option<Vec<TimeServer>>,
     /// Where new versions come from, and when they are installed.
     pub updates: updates::Updates,
+    /// A certificate for the domain from an authority that all devices trust.
+    pub acme: acme::Acme,
 }
 
 /// A Wi-Fi network to join. What opens it is kept with the secrets.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::secrets::Secrets;
 use super::{render, updates};
+use crate::acme::{job, service};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::firstboot::{certificates, ssh};
@@ -29,6 +30,8 @@ pub enum Output {
     Ssh,
     /// The box's certificates. They are no plain files: what is there and good stays.
     Certificate,
+    /// The domain's certificate from an authority. It comes from there later; what is not wanted any more goes at once.
+    Acme,
     /// The chat server's configuration.
     Imd,
     /// Where new versions come from.
@@ -38,7 +41,7 @@ pub enum Output {
 }
 
 /// All outputs in the order in which they are made.
-pub const ALL: [Output; 10] = [
+pub const ALL: [Output; 11] = [
     Output::HostName,
     Output::TimeZone,
     Output::Network,
@@ -46,6 +49,7 @@ pub const ALL: [Output; 10] = [
     Output::TimeServers,
     Output::Ssh,
     Output::Certificate,
+    Output::Acme,
     Output::Imd,
     Output::Updates,
     Output::Tuning,
@@ -93,6 +97,8 @@ pub enum Action {
     SwitchWifi,
     /// Write the tuning values of the profile, and read them back.
     Tune,
+    /// Let the unit that orders certificates look at the settings.
+    Order,
 }
 
 /// Below the image's own 50-perch-wired.network in the order of names, so that it is taken first.
@@ -125,6 +131,7 @@ impl Output {
             Self::TimeServers => "time servers",
             Self::Ssh => "SSH",
             Self::Certificate => "certificates",
+            Self::Acme => "the domain's certificate",
             Self::Imd => "imd.toml",
             Self::Updates => "updates",
             Self::Tuning => "tuning",
@@ -171,7 +178,7 @@ impl Output {
                 vec![everyone(TIME_SERVERS, text(drop_in))]
             }
             Self::Ssh => ssh::pieces(state),
-            Self::Certificate | Self::Tuning => Vec::new(),
+            Self::Certificate | Self::Acme | Self::Tuning => Vec::new(),
             Self::Updates => updates::piece(&settings.updates, state.update_file.as_ref())
                 .into_iter()
                 .collect(),
@@ -199,6 +206,8 @@ impl Output {
             Self::TimeServers => vec![Action::Restart("systemd-timesyncd.service")],
             Self::Ssh => vec![Action::SwitchSsh],
             Self::Certificate => TAKE_UP_CERTIFICATE.into(),
+            Self::Acme if service::wanted(new).is_none() || is_as_before(old, new) => Vec::new(),
+            Self::Acme => vec![Action::Order],
             Self::Imd => vec![Action::Restart("imd.service")],
             Self::Tuning if old.settings.profile() == new.settings.profile() => Vec::new(),
             Self::Tuning => vec![Action::Tune],
@@ -264,7 +273,9 @@ impl Action {
         match self {
             Self::SetHostName | Self::ReloadNetwork { .. } => true,
             Self::Restart(unit) => *unit == "systemd-timesyncd.service",
-            Self::Reload(_) | Self::SwitchSsh | Self::SwitchWifi | Self::Tune => false,
+            Self::Reload(_) | Self::SwitchSsh | Self::SwitchWifi | Self::Tune | Self::Order => {
+                false
+            }
         }
     }
 
@@ -300,6 +311,13 @@ impl Action {
             }
             Self::Tune => tune(files, system, state),
             Self::SwitchWifi => switch_wifi(files, system, state),
+            Self::Order => {
+                // The timer does it within the hour otherwise.
+                if let Err(error) = system.start(job::UNIT, &files.path("/"), &job::ARGUMENTS) {
+                    eprintln!("<4>{error:#}");
+                }
+                Ok(())
+            }
             Self::SwitchSsh => {
                 let on = state.settings.ssh_enabled == Some(true);
                 let verb = if on { "restart" } else { "stop" };
@@ -335,6 +353,11 @@ fn switch_wifi(files: &Files, system: &dyn System, state: &BoxState) -> Result<(
     Ok(())
 }
 
+fn is_as_before(old: &BoxState, new: &BoxState) -> bool {
+    let about = |state: &BoxState| (state.settings.acme.clone(), state.settings.domain.clone());
+    about(old) == about(new)
+}
+
 fn tune(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
     let wanted = tuning::wanted(files, &state.settings.profile())?;
     let rows = tuning::apply::apply(&tuning::machine::Machine { files, system }, &wanted);
@@ -359,9 +382,11 @@ pub const TAKE_UP_CERTIFICATE: [Action; 2] = [
 ];
 
 /// The certificates' files.
-pub const CERTIFICATES: [(&str, Access); 4] = [
+pub const CERTIFICATES: [(&str, Access); 6] = [
     (certificates::AUTHORITY_KEY, Access::Root),
     (certificates::AUTHORITY, Access::Everyone),
     (certificates::SERVER_KEY, Access::Group("imd")),
     (certificates::SERVER_CERTIFICATE, Access::Everyone),
+    service::FILES[0],
+    service::FILES[1],
 ];

@@ -74,10 +74,10 @@ pub fn of_output(
     let mut actions = output.actions(old, new);
     actions.retain(|action| when == When::Running || action.is_for_boot());
     if pieces.is_empty() {
-        // The running system forgets its name at every start. Tuning has no files of ours.
+        // The running system forgets its name at every start. Tuning and orders have no files that are written here.
         actions.retain(|action| match action {
             Action::SetHostName => when == When::Boot,
-            other => *other == Action::Tune,
+            other => matches!(other, Action::Tune | Action::Order),
         });
     }
     (pieces, actions)
@@ -114,6 +114,7 @@ impl Plan {
             Action::Tune => "write the tuning values of the profile".to_owned(),
             Action::SwitchWifi => "join the Wi-Fi network, or leave it".to_owned(),
             Action::SwitchSsh => "start or stop ssh.service".to_owned(),
+            Action::Order => "order a certificate for the domain".to_owned(),
         });
         changes.chain(pieces).chain(actions).collect()
     }

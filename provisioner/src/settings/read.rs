@@ -63,6 +63,8 @@ pub struct Known<'a> {
     pub files: &'a Files,
     /// The Wi-Fi network whose password the box has.
     pub wifi: Option<&'a Ssid>,
+    /// The domain that the box keeps when none is named. Absent: that of its host name.
+    pub domain: Option<&'a Domain>,
 }
 
 /// Most invitations of one sheet: the box makes them before its server starts, several in a second.
@@ -95,6 +97,10 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
     settings.updates = root
         .table("updates")
         .map_or_else(Default::default, super::updates::read);
+    let domain = settings.domain.as_ref().or(known.domain);
+    settings.acme = root
+        .table("acme")
+        .map_or_else(Default::default, |table| super::acme::read(table, domain));
     root.finish();
     wishes
 }

@@ -12,11 +12,12 @@ const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LARGEST: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The body at `url`, whose server's certificate is checked against the authorities in `authority`, or the system's.
+/// A client that believes servers whose certificates the authorities in a file have signed, or the system's. `is_strict`: an
+/// answer whose status is no success is an error.
 ///
 /// # Errors
-/// The server does not answer within a minute, is not trusted, or has no such file.
-pub fn get(url: &str, authority: Option<&str>) -> Result<Vec<u8>> {
+/// The file cannot be read, or is not PEM.
+pub fn agent(authority: Option<&str>, is_strict: bool) -> Result<ureq::Agent> {
     let path = authority.unwrap_or(SYSTEM_AUTHORITIES);
     let pem = std::fs::read(path).with_context(|| format!("reading {path}"))?;
     let mut roots = Vec::new();
@@ -31,13 +32,21 @@ pub fn get(url: &str, authority: Option<&str>) -> Result<Vec<u8>> {
         .root_certs(RootCerts::new_with_certs(&roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
-    let agent = ureq::Agent::config_builder()
+    Ok(ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .tls_config(tls)
         .https_only(true)
+        .http_status_as_error(is_strict)
         .build()
-        .new_agent();
-    let mut answer = agent
+        .new_agent())
+}
+
+/// The body at `url`, whose server's certificate is checked against the authorities in `authority`, or the system's.
+///
+/// # Errors
+/// The server does not answer within a minute, is not trusted, or has no such file.
+pub fn get(url: &str, authority: Option<&str>) -> Result<Vec<u8>> {
+    let mut answer = agent(authority, true)?
         .get(url)
         .call()
         .with_context(|| format!("fetching {url}"))?;

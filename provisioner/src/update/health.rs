@@ -12,8 +12,8 @@ use super::FOLDER;
 use super::login::{Account, send_to_oneself};
 use super::machine::Slot;
 use super::tls;
+use crate::acme::service;
 use crate::files::Files;
-use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::imd_config;
 use crate::system::System;
@@ -158,8 +158,7 @@ fn settled(system: &dyn System) -> Result<()> {
 /// Somebody logs in over TLS and sends a message, which arrives.
 fn chat(files: &Files, system: &dyn System) -> Result<()> {
     let domain = BoxState::load(files)?.domain();
-    let authority =
-        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
+    let authority = service::trusted(files)?;
     let password = random()?;
     let imd = |action: &[&str], stdin: Option<&str>| {
         let mut command = vec!["/usr/bin/imd", "user"];
@@ -191,8 +190,7 @@ fn chat(files: &Files, system: &dyn System) -> Result<()> {
 /// The box's first page comes over TLS.
 fn page(files: &Files) -> Result<()> {
     let domain = BoxState::load(files)?.domain();
-    let authority =
-        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
+    let authority = service::trusted(files)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
     tls::first_page(address, domain.as_str(), &authority, START_OF_PAGE)
         .context("the box's page does not come")

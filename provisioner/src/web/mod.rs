@@ -9,6 +9,7 @@
 //!
 //! No page needs scripts. A form is answered with a redirect when it worked, and with itself and the fault when not.
 
+pub mod certificate;
 pub mod chart;
 pub mod figures;
 pub mod files;

@@ -23,6 +23,7 @@ pub const LANGUAGES: [(Language, &str); 2] = [(Language::En, "English"), (Langua
 const EN: &[&str] = &[
     include_str!("../../locales/en/admin.ftl"),
     include_str!("../../locales/en/backups.ftl"),
+    include_str!("../../locales/en/certificate.ftl"),
     include_str!("../../locales/en/common.ftl"),
     include_str!("../../locales/en/people.ftl"),
     include_str!("../../locales/en/settings.ftl"),
@@ -33,6 +34,7 @@ const EN: &[&str] = &[
 const ZH: &[&str] = &[
     include_str!("../../locales/zh/admin.ftl"),
     include_str!("../../locales/zh/backups.ftl"),
+    include_str!("../../locales/zh/certificate.ftl"),
     include_str!("../../locales/zh/common.ftl"),
     include_str!("../../locales/zh/people.ftl"),
     include_str!("../../locales/zh/settings.ftl"),

@@ -1,5 +1,6 @@
 //! The one sentence that says whether all is well, and what to do if not.
 
+use crate::acme::machine::State as Certificate;
 use crate::agent::backups::BackupView;
 use crate::agent::status::BoxStatus;
 use crate::agent::updates::available;
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub backups: Option<&'a BackupView>,
     /// Where an update is. Absent: not known.
     pub update: Option<&'a UpdateState>,
+    /// Where the certificate for the domain is. Absent: not known.
+    pub certificate: Option<&'a Certificate>,
     /// Whether a block of the running system is damaged.
     pub is_damaged: bool,
     /// How the machine is.
@@ -80,6 +83,14 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
         ),
         (figures.worn.is_some_and(|tenths| tenths >= 9), "home-worn"),
         (disk_is(figures, State::Worn), "home-worn"),
+        (ends_soon(facts), "home-certificate-soon"),
+        (
+            matches!(
+                facts.certificate,
+                Some(Certificate::Failed { held: None, .. })
+            ),
+            "home-certificate-failed",
+        ),
         (has_failed(facts, "drill"), "home-drill-failed"),
         (has_failed(facts, "stick"), "home-backup-failed"),
         (is_without_backup(facts), "home-no-backup"),
@@ -110,6 +121,12 @@ fn disk_is(figures: &Figures, state: State) -> bool {
 
 fn is_hot(figures: &Figures) -> bool {
     figures.temperature.is_some_and(|tenths| tenths > HOT)
+}
+
+/// The certificate that is in service could not be renewed for long.
+fn ends_soon(facts: &Facts<'_>) -> bool {
+    let held = facts.certificate.and_then(Certificate::held);
+    held.is_some_and(|held| held.ends_soon(facts.now))
 }
 
 fn has_failed(facts: &Facts<'_>, kind: &str) -> bool {
@@ -232,6 +249,7 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: None,
+                certificate: None,
                 is_damaged: false,
                 figures: &figures,
                 days_left: None,
@@ -249,6 +267,7 @@ mod tests {
             status: &status,
             backups: Some(&view),
             update: None,
+            certificate: None,
             is_damaged: true,
             figures: &good(),
             days_left: None,
@@ -274,6 +293,7 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: None,
+                certificate: None,
                 is_damaged: false,
                 figures: &figures,
                 days_left,
@@ -311,12 +331,53 @@ mod tests {
                 status: &status,
                 backups: Some(&view),
                 update: Some(&update),
+                certificate: None,
                 is_damaged: false,
                 figures: &figures,
                 days_left: None,
                 now: NOW,
             };
             assert_eq!(verdict(&facts).1, key, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_mentioned_when_it_ends_soon_or_cannot_be_had() {
+        use crate::acme::fault::{Fault, Kind};
+        use crate::acme::machine::Held;
+        let held = |days: i64| Held {
+            from: NOW - (90 - days) * 86_400,
+            until: NOW + days * 86_400,
+        };
+        let failed = |held| Certificate::Failed {
+            held,
+            fault: Fault::new(Kind::PortClosed, ""),
+            at: NOW,
+            failures: 1,
+            next: NOW,
+            barred: None,
+        };
+        let (status, figures, view) = (status(), good(), backups(NOW, None));
+        for (certificate, key) in [
+            (Certificate::Off, "home-well"),
+            (Certificate::Missing, "home-well"),
+            (Certificate::Valid { held: held(60) }, "home-well"),
+            (failed(Some(held(29))), "home-well"),
+            (failed(Some(held(10))), "home-certificate-soon"),
+            (failed(None), "home-certificate-failed"),
+        ] {
+            let facts = Facts {
+                chat: true,
+                status: &status,
+                backups: Some(&view),
+                update: None,
+                certificate: Some(&certificate),
+                is_damaged: false,
+                figures: &figures,
+                days_left: None,
+                now: NOW,
+            };
+            assert_eq!(verdict(&facts).1, key, "{certificate:?}");
         }
     }
 }

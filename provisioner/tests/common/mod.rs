@@ -39,6 +39,7 @@ pub fn reading(text: &str) -> (Document, Wishes) {
     let known = Known {
         files: &files,
         wifi: None,
+        domain: None,
     };
     let wishes = read(&document, known);
     (document, wishes)

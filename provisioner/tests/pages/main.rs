@@ -9,6 +9,7 @@
 
 mod backups;
 mod browser;
+mod certificate;
 mod figures;
 mod forms;
 mod imd;

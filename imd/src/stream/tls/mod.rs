@@ -2,6 +2,7 @@
 //! nothing else. What is read and written passes through buffers of the thread; only a record that has come in part, or
 //! one that the peer does not take at once, is kept with the connection.
 
+mod certificates;
 mod exporter;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
+pub use certificates::{Certificates, Shown};
 pub use exporter::enable;
 
 /// Bytes read from the socket in one go: a full record and its header.
@@ -45,6 +47,7 @@ pub struct TlsSocket {
     /// They are the tickets of the handshake, for which no client waits: they go out with the first answer.
     only_tickets: bool,
     exporter: Option<[u8; exporter::BYTES]>,
+    end_point: Option<Arc<[u8]>>,
     /// The peer has said that nothing follows.
     peer_closed: bool,
 }
@@ -76,6 +79,7 @@ impl TlsSocket {
             outgoing: Vec::new(),
             only_tickets: false,
             exporter: None,
+            end_point: None,
             peer_closed: false,
         };
         let mut plain = BytesMut::new();
@@ -148,6 +152,13 @@ impl TlsSocket {
         self.exporter.as_ref().map(|binding| &binding[..])
     }
 
+    /// RFC 5929's `tls-server-end-point`: of the certificate that this client was shown. Absent for one whose signature has
+    /// no hash of its own, or that [`Certificates`] did not choose.
+    #[must_use]
+    pub fn end_point(&self) -> Option<&[u8]> {
+        self.end_point.as_deref()
+    }
+
     fn poll_records(
         &mut self,
         cx: &mut Context<'_>,
@@ -214,6 +225,7 @@ impl TlsSocket {
         let mut used = 0;
         let mut failure = None;
         exporter::forget();
+        certificates::forget();
         loop {
             let rest: &mut [u8] = match failure {
                 None => &mut records[used..],
@@ -242,6 +254,9 @@ impl TlsSocket {
             }
             if self.exporter.is_none() {
                 self.exporter = exporter::take(self.tls.negotiated_cipher_suite());
+            }
+            if self.end_point.is_none() {
+                self.end_point = certificates::take();
             }
             used += discard;
         }

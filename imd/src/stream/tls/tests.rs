@@ -31,12 +31,22 @@ pub(in crate::stream) async fn pair(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut server = ServerConfig::builder_with_provider(provider)
+    let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
+    connect(client, server, "perch.test", behind).await
+}
+
+/// The two shake hands; the client asks for a name.
+async fn connect(
+    client: ClientConfig,
+    mut server: ServerConfig,
+    name: &'static str,
+    behind: &[u8],
+) -> (TlsStream<TcpStream>, TlsSocket, BytesMut) {
     super::enable(&mut server);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = TcpStream::connect(listener.local_addr().unwrap())
@@ -44,7 +54,7 @@ pub(in crate::stream) async fn pair(
         .unwrap();
     let (from, _) = listener.accept().await.unwrap();
     let connector = TlsConnector::from(Arc::new(client));
-    let name = ServerName::try_from("perch.test").unwrap();
+    let name = ServerName::try_from(name).unwrap();
     let connecting = connector.connect_with(name, to, |tls| {
         tls.writer().write_all(behind).unwrap();
     });
@@ -198,4 +208,42 @@ async fn rubbish_is_answered_with_an_alert() {
         matches!(alert, rustls::Error::AlertReceived(_)),
         "{alert:?}"
     );
+}
+
+#[tokio::test]
+async fn a_connection_is_bound_to_the_certificate_that_its_client_was_shown() {
+    use super::certificates::{Certificates, Shown};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    let mut shown = |name: &str, end_point: &[u8]| {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let certificate = CertificateDer::from(made.cert);
+        roots.add(certificate.clone()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let key = rustls::sign::CertifiedKey::from_der(vec![certificate], key.into(), &provider);
+        Shown {
+            key: Arc::new(key.unwrap()),
+            end_point: Some(Arc::from(end_point)),
+        }
+    };
+    let certificates = Arc::new(Certificates {
+        usual: shown("perch.local", b"usual"),
+        domain: Some(("chat.test".to_owned(), shown("chat.test", b"own"))),
+    });
+    for version in [&TLS12, &TLS13] {
+        for (name, bound_to) in [("perch.local", &b"usual"[..]), ("chat.test", b"own")] {
+            let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+            let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::clone(&certificates) as _);
+            let (_client, server, _) = connect(client, server, name, b"").await;
+            assert_eq!(server.end_point(), Some(bound_to), "{name}");
+        }
+    }
 }

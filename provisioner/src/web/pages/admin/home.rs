@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::{backups, updates};
+use super::{backups, certificate, updates};
 use crate::agent::claim::Claim;
 use crate::agent::status::BoxStatus;
 use crate::disk::{self, Health};
@@ -88,6 +88,7 @@ async fn show(
     let statistics = web.imd.get::<Statistics>("/statistics").await.ok();
     let backups = backups::view(&web, &visitor).await.ok();
     let update = updates::state(&web, &visitor).await;
+    let certificate = certificate::view(&web, &visitor).await.ok();
     let (t, figures, now) = (visitor.t, web.look(), now());
     let month = web.history.hours(now - 30 * DAY).unwrap_or_default();
     let days_left = days_until_full(&month, figures.disk_free);
@@ -96,6 +97,7 @@ async fn show(
         status: &status,
         backups: backups.as_ref(),
         update: update.as_ref().map(|(state, _)| state),
+        certificate: certificate.as_ref().map(|view| &view.state),
         is_damaged: update.as_ref().is_some_and(|(_, damaged)| *damaged),
         figures: &figures,
         days_left,

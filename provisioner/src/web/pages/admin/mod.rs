@@ -1,6 +1,7 @@
 //! The administrators' pages. Each is in the list of [`AREAS`], which is the navigation.
 
 pub mod backups;
+mod certificate;
 mod groups;
 mod home;
 mod import;
@@ -28,6 +29,7 @@ use crate::web::page::Page;
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
         .merge(backups::routes())
+        .merge(certificate::routes())
         .merge(groups::routes())
         .merge(home::routes())
         .merge(import::routes())

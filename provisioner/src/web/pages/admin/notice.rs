@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 9] = [
+const NOTICES: [(&str, &str); 10] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),
@@ -22,6 +22,7 @@ const NOTICES: [(&str, &str); 9] = [
     ("undone", "done-undone"),
     ("key", "done-key"),
     ("confirmed", "done-confirmed"),
+    ("ordered", "certificate-asked"),
 ];
 
 impl Notice {

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 }
 
 /// The settings that the page offers, in groups: key, text, and the choices where there are few.
-const GROUPS: [(&str, &[Field]); 5] = [
+const GROUPS: [(&str, &[Field]); 6] = [
     (
         "settings-group-box",
         &[
@@ -72,6 +72,25 @@ const GROUPS: [(&str, &[Field]); 5] = [
                 &["true", "false"],
             ),
             ("updates.window", "settings-updates-window", &[]),
+        ],
+    ),
+    (
+        "settings-group-acme",
+        &[
+            ("acme.enabled", "settings-acme-enabled", &["true", "false"]),
+            (
+                "acme.agree_terms",
+                "settings-acme-terms",
+                &["true", "false"],
+            ),
+            ("acme.email", "settings-acme-email", &[]),
+            (
+                "acme.challenge",
+                "settings-acme-challenge",
+                &["http-01", "dns-01"],
+            ),
+            ("acme.hook", "settings-acme-hook", &[]),
+            ("acme.directory", "settings-acme-directory", &[]),
         ],
     ),
     (
