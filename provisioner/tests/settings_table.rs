@@ -45,6 +45,12 @@ updates.channel = \"beta\"
 updates.automatic = true
 updates.window = \"02:00-03:00\"
 updates.authority = \"/etc/perch/ca.crt\"
+backup.target = \"s3://perch/box\"
+backup.endpoint = \"https://s3.example.org\"
+backup.region = \"eu-1\"
+backup.access_key = \"AKIA1\"
+backup.secret_key = \"secret/secret\"
+backup.authority = \"/etc/perch/nas.crt\"
 ";
 
 /// A box with these settings. Those that other keys are checked against are left out with them.

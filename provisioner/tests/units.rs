@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 16] = [
+const UNITS: [(&str, u32); 17] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -29,6 +29,7 @@ const UNITS: [(&str, u32); 16] = [
     ("perch-address.service", 18),
     ("perch-backup@.service", 16),
     ("perch-early.service", 14),
+    ("perch-offsite@.service", 16),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),

@@ -18,6 +18,7 @@
 //! - [`talkers`]: people who talk until the server is killed, and what must then be in the archives; [`slow_disk`]: a disk
 //!   whose syncs are slow, fail, or are forgotten, and whose power can be cut; [`residents`]: people who come back and resume.
 //! - [`publisher`]: a static HTTPS server that counts what it sends; [`updates`]: releases made for a test, and a box that gets them.
+//! - [`offsite`]: an SSH server and an S3 server that get backups, and a wire to them that can be cut.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
 //! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
@@ -38,6 +39,7 @@ pub mod host_imd;
 pub mod lab;
 pub mod moments;
 pub mod node;
+pub mod offsite;
 pub mod peers;
 pub mod publisher;
 pub mod qemu;

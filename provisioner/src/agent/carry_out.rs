@@ -109,6 +109,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::ForgetStick
         | Command::MakeBackup
         | Command::BackUpToStick
+        | Command::Target(_)
         | Command::RunDrill
         | Command::Restore { .. } => backups::answer(machine, actor, command),
         Command::UpdateState

@@ -9,6 +9,7 @@ use crate::firstboot::certificates::{AUTHORITY, AUTHORITY_KEY, SERVER_CERTIFICAT
 use crate::firstboot::state;
 use crate::settings::secrets;
 
+use super::target::{host_key, sftp};
 use super::{key, stick};
 
 /// The number of the format. A box refuses a greater one.
@@ -21,13 +22,16 @@ pub const BOX: &str = "box";
 pub const IMD: &str = "imd";
 
 /// The box's files, with who may read each; what the settings ask for besides is made anew from them. What is not here is not restored, and an entry with another name is refused.
-pub const FILES: [(&str, Access); 13] = [
+pub const FILES: [(&str, Access); 16] = [
     (state::PATH, Access::Everyone),
     (secrets::PATH, Access::Root),
     (claim::MADE, Access::Everyone),
     (audit::PATH, Access::Root),
     (key::PATH, Access::Root),
     (stick::ACCEPTED, Access::Everyone),
+    (sftp::KEY, Access::Root),
+    (sftp::PUBLIC_KEY, Access::Everyone),
+    (host_key::ACCEPTED, Access::Root),
     (AUTHORITY_KEY, Access::Root),
     (AUTHORITY, Access::Everyone),
     (SERVER_KEY, Access::Group("imd")),

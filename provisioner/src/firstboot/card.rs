@@ -46,6 +46,7 @@ pub const KINDS: [Kind; 2] = [
             ("", "setup_code"),
             ("admin", "password"),
             ("wifi", "password"),
+            ("backup", "secret_key"),
         ],
     },
 ];
@@ -76,6 +77,7 @@ pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>
         let known = Known {
             files,
             wifi: secrets.known_wifi(),
+            s3: secrets.known_s3(),
         };
         match read_file(files, kind, known) {
             None => {}
@@ -89,9 +91,13 @@ pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>
             Some(Ok((reading, digest))) => {
                 let mut wishes = reading.wishes;
                 if applied.get(kind.name) == Some(&digest) {
-                    // Wi-Fi's key belongs to the setting; other secrets are used whenever they are there.
+                    // Two secrets belong to a setting; the others are used whenever they are there.
                     wishes.settings = crate::settings::Settings {
                         wifi: wishes.settings.wifi.filter(|_| wishes.wifi_key.is_some()),
+                        backup: wishes
+                            .settings
+                            .backup
+                            .filter(|_| wishes.s3_secret.is_some()),
                         ..Default::default()
                     };
                 } else {
@@ -100,6 +106,7 @@ pub fn read(files: &Files, secrets: &Secrets, applied: &BTreeMap<String, String>
                 card.wishes.settings = card.wishes.settings.with(&wishes.settings);
                 card.wishes.admin = wishes.admin.or(card.wishes.admin.take());
                 card.wishes.wifi_key = wishes.wifi_key.or(card.wishes.wifi_key.take());
+                card.wishes.s3_secret = wishes.s3_secret.or(card.wishes.s3_secret.take());
                 card.wishes.setup_code = wishes.setup_code.or(card.wishes.setup_code.take());
                 card.skipped.extend(reading.skipped);
                 card.good.push(kind.name);
@@ -181,7 +188,8 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     {
         return Ok("kept until the account is made".to_owned());
     }
-    if wishes.admin.is_none() && wishes.wifi_key.is_none() && wishes.setup_code.is_none() {
+    let kept = wishes.wifi_key.is_some() || wishes.s3_secret.is_some();
+    if wishes.admin.is_none() && !kept && wishes.setup_code.is_none() {
         return Ok("none".to_owned());
     }
     let mut removed = 0;

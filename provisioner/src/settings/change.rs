@@ -115,6 +115,7 @@ fn read_wishes(machine: Machine<'_>, document: Document) -> Result<Wishes> {
     let known = Known {
         files: machine.files,
         wifi: secrets.known_wifi(),
+        s3: secrets.known_s3(),
     };
     let wishes = read(&document, known);
     let wishes: Result<Wishes, Problems> = document.into_result(Some(wishes));

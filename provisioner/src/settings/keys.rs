@@ -1,6 +1,7 @@
 //! The table of settings: each key, how its value is shown, and which outputs follow it.
 
 use super::outputs::Output;
+use super::target::Target;
 use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
@@ -87,6 +88,17 @@ pub const KEYS: &[Key] = &[
     key!("updates.automatic", updates.automatic: bool, UPDATES, |on| Some(on.to_string())),
     key!("updates.window", updates.window: Window, UPDATES, |window| text(&window.to_string())),
     key!("updates.authority", updates.authority: AuthorityFile, UPDATES, |path| text(path.as_str())),
+    key!("backup.target", backup: Target, &[], |target| text(target.url.as_str())),
+    key!("backup.endpoint", backup: Target, &[], |target| text(target.endpoint.as_ref()?.as_str())),
+    key!("backup.region", backup: Target, &[], |target| text(target.region.as_ref()?.as_str())),
+    key!("backup.access_key", backup: Target, &[], |target| {
+        text(target.access_key.as_ref()?.as_str())
+    }),
+    // As it is on the card once the box has it.
+    key!("backup.secret_key", backup: Target, &[], |target| {
+        target.access_key.as_ref().map(|_| "\"\"".to_owned())
+    }),
+    key!("backup.authority", backup: Target, &[], |target| text(target.authority.as_ref()?.as_str())),
 ];
 
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
@@ -96,7 +108,12 @@ const UPDATES: &[Output] = &[Output::Updates];
 const WIFI: &[Output] = &[Output::Wifi];
 
 /// Keys whose values are secrets: what they open is kept elsewhere, or only as a hash.
-pub const SECRET_KEYS: &[&str] = &["setup_code", "admin.password", "wifi.password"];
+pub const SECRET_KEYS: &[&str] = &[
+    "setup_code",
+    "admin.password",
+    "wifi.password",
+    "backup.secret_key",
+];
 
 fn text(value: &str) -> Option<String> {
     Some(quoted(value))

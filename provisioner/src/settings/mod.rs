@@ -5,7 +5,7 @@
 //! - `keys`: the table of keys: how each is shown, and which outputs follow it.
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
-//! - `updates`: where new versions come from, and the file of that which was written by hand.
+//! - `target`: where backups are sent; `updates`: where new versions come from, and the file of that which was written by hand.
 //! - `change`: changes on a running box, by whom, with `history` and undo; `trial`: the network goes back unless confirmed.
 //!
 //! A setting that is absent has its default; a change replaces what it names and nothing else.
@@ -20,6 +20,7 @@ pub mod preseed;
 pub mod read;
 pub mod render;
 pub mod secrets;
+pub mod target;
 pub mod trial;
 pub mod updates;
 
@@ -60,6 +61,8 @@ pub struct Settings {
     pub time_servers: Option<Vec<TimeServer>>,
     /// Where new versions come from, and when they are installed.
     pub updates: updates::Updates,
+    /// Where backups are sent every night. Absent: nowhere.
+    pub backup: Option<target::Target>,
 }
 
 /// A Wi-Fi network to join. What opens it is kept with the secrets.

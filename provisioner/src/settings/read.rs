@@ -5,7 +5,8 @@ use settings_file::{Document, Table, parse};
 use super::{Settings, Wifi};
 use crate::files::Files;
 use crate::model::network::{Ipv4, Ipv6, Network, VlanId, host_address};
-use crate::model::secret::{Password, SetupCode, WifiKey};
+use crate::model::secret::{Password, S3Secret, SetupCode, WifiKey};
+use crate::model::target::AccessKey;
 use crate::model::{
     AccountName, Country, Domain, HostName, InterfaceName, Language, Profile, RestoreFrom, SshKey,
     Ssid, TimeServer, TimeZone,
@@ -20,6 +21,8 @@ pub struct Wishes {
     pub admin: Option<Admin>,
     /// What opens the Wi-Fi network. Absent: nothing, or it is in the box already.
     pub wifi_key: Option<WifiKey>,
+    /// What opens the S3 target. Absent: nothing, or it is in the box already.
+    pub s3_secret: Option<S3Secret>,
     /// Who has this code may claim the box. Absent: none, or its hash is in the box already.
     pub setup_code: Option<SetupCode>,
 }
@@ -49,6 +52,8 @@ pub struct Known<'a> {
     pub files: &'a Files,
     /// The Wi-Fi network whose password the box has.
     pub wifi: Option<&'a Ssid>,
+    /// The access key of an S3 target whose secret key the box has.
+    pub s3: Option<&'a AccessKey>,
 }
 
 /// Most invitations of one sheet: the box makes them before its server starts, several in a second.
@@ -80,6 +85,12 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
     settings.updates = root
         .table("updates")
         .map_or_else(Default::default, super::updates::read);
+    if let Some((target, secret)) = root
+        .table("backup")
+        .and_then(|table| super::target::read(table, known.s3))
+    {
+        (settings.backup, wishes.s3_secret) = (Some(target), secret);
+    }
     root.finish();
     wishes
 }

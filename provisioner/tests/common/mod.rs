@@ -39,6 +39,7 @@ pub fn reading(text: &str) -> (Document, Wishes) {
     let known = Known {
         files: &files,
         wifi: None,
+        s3: None,
     };
     let wishes = read(&document, known);
     (document, wishes)

@@ -8,14 +8,16 @@ use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
+use super::admin::backup_target::explained;
 use super::admin::backups::{again, under_way, view};
 use super::admin::power::UnderWay;
 use super::errors;
-use crate::agent::backups::BackupView;
+use crate::agent::backups::{BackupView, TargetCommand};
 use crate::agent::command::{Command, Why};
-use crate::backup::job::{Outcome, Source};
+use crate::backup::job::Source;
 use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
 use crate::backup::open::FaultKind;
+use crate::backup::outcome::Outcome;
 use crate::web::files::receive;
 use crate::web::page::{Page, show as show_page, size};
 use crate::web::texts::Texts;
@@ -31,6 +33,9 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/backups/restore", admin)
         .route("/setup/restore", setup)
 }
+
+/// Before the name of a backup on the target; no backup's name has a colon.
+const ON_TARGET: &str = "target:";
 
 /// A backup that lies where the box finds it.
 struct Choice {
@@ -103,13 +108,40 @@ async fn show(web: &Web, visitor: &Visitor, is_new: bool) -> Response {
         };
         return again(show_page(t.0, &shown));
     }
-    let last = view.outcomes.0.get("restore");
-    let fault = last.and_then(|last| failed(t, last));
+    if is_new && is_unseen(&view) {
+        // Nobody can press a button for it yet: the target is in the card's settings.
+        let look = Command::Target(TargetCommand::Look);
+        if web.agent.ask(visitor.actor(), look).await.is_ok() {
+            let shown = Busy {
+                page: Page::of(visitor),
+                text: under_way(t, "look"),
+            };
+            return again(show_page(t.0, &shown));
+        }
+    }
+    let outcome = |kind: &str| failed(t, view.outcomes.0.get(kind)?);
+    let looked = || outcome("look").filter(|_| is_new && view.target.is_some());
+    let fault = outcome("restore").or_else(looked);
     form_page(visitor, &view, is_new, fault)
+}
+
+/// Whether there is a target that nobody has looked at.
+fn is_unseen(view: &BackupView) -> bool {
+    let is_tried = view.outcomes.0.contains_key("look");
+    let target = view.target.as_ref();
+    !is_tried && target.is_some_and(|target| target.looked.is_none())
 }
 
 fn failed(t: Texts, last: &Outcome) -> Option<String> {
     let detail = last.error.as_deref()?;
+    if let Some(kind) = last.target {
+        let values = [
+            ("time", page::moment(last.at)),
+            ("detail", explained(t, kind, detail)),
+        ];
+        let values = values.each_ref().map(|(key, value)| (*key, value.as_str()));
+        return Some(t.with("restore-failed", &values));
+    }
     let key = match last.fault {
         Some(FaultKind::Foreign) => "restore-foreign",
         Some(FaultKind::WrongKey) => "restore-wrong-key",
@@ -140,6 +172,13 @@ fn form_page(
         choices.push(Choice {
             title: t.with("restore-from-stick", &[("model", &stick.model)]),
             value: "stick".to_owned(),
+        });
+    }
+    for lying in view.target.iter().flat_map(|target| &target.lying) {
+        let values = [("name", lying.name.as_str()), ("size", &size(lying.bytes))];
+        choices.push(Choice {
+            title: t.with("restore-from-target", &values),
+            value: format!("{ON_TARGET}{}", lying.name),
         });
     }
     let shown = Restore {
@@ -231,6 +270,10 @@ async fn read(
     match chosen.as_str() {
         "" => Err(Unread::Text(t.m("restore-no-file"))),
         "stick" => Ok((Source::Stick, words)),
+        name if name.starts_with(ON_TARGET) => {
+            let name = name.trim_start_matches(ON_TARGET).to_owned();
+            Ok((Source::Target { name }, words))
+        }
         name => Ok((
             Source::Box {
                 name: name.to_owned(),
