@@ -270,7 +270,8 @@ fn fault_of_answer(status: u16, body: &str) -> Fault {
     let kind = match code {
         "NoSuchBucket" => Kind::NoBucket,
         "NoSuchKey" => Kind::NoBackup,
-        "InvalidAccessKeyId" | "InvalidAccessKey" => Kind::WrongAccessKey,
+        // The last one is versitygw's.
+        "InvalidAccessKeyId" | "InvalidAccessKey" | "XAdminUserNotFound" => Kind::WrongAccessKey,
         "SignatureDoesNotMatch" => Kind::WrongSecret,
         "RequestTimeTooSkewed" | "ExpiredPresignRequest" | "RequestNotReadyYet" => Kind::Clock,
         "AccessDenied"

@@ -270,7 +270,10 @@ fn reason(complaint: &str) -> &str {
 
 /// What the programs' words mean. They have no codes of their own.
 fn fault_of(complaint: &str) -> Kind {
-    let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
+    // It ends with this line whatever the reason was; alone it is the reason.
+    let told = complaint.trim_end();
+    let told = told.strip_suffix("\nConnection closed").unwrap_or(told);
+    let has = |words: &[&str]| words.iter().any(|word| told.contains(word));
     let is_writing = has(&["write remote", "remote fsync"]);
     match () {
         () if has(&[
@@ -302,7 +305,14 @@ fn fault_of(complaint: &str) -> Kind {
         {
             Kind::NoAnswer
         }
-        () if is_writing || has(&["Connection closed", "Connection reset", "Broken pipe"]) => {
+        () if is_writing
+            || has(&[
+                "onnection closed",
+                "closed by remote host",
+                "Connection reset",
+                "Broken pipe",
+            ]) =>
+        {
             Kind::Cut
         }
         () => Kind::Other,

@@ -71,7 +71,15 @@ fn what_the_programs_complain_of_is_told_apart() {
             "client_loop: send disconnect: Broken pipe\nConnection closed",
             Kind::Cut,
         ),
-        ("subsystem request failed on channel 0", Kind::Other),
+        (
+            "Connection to 127.0.0.1 closed by remote host.\nConnection closed",
+            Kind::Cut,
+        ),
+        ("Connection closed", Kind::Cut),
+        (
+            "subsystem request failed on channel 0\nConnection closed",
+            Kind::Other,
+        ),
     ] {
         assert_eq!(fault_of(said), meant, "{said}");
     }
