@@ -137,6 +137,8 @@ pub fn look(files: &Files) -> Backups {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const NOW: i64 = 1_796_126_400;
@@ -195,6 +197,19 @@ mod tests {
         ] {
             assert_eq!(judge(&backups, NOW), meant, "{backups:?}");
         }
+    }
+
+    #[test]
+    fn a_target_is_a_place_for_backups_as_a_stick_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path());
+        assert!(!look(&files).has_place);
+        let settings = r#"{"settings":{"backup":{"url":"sftp://perch@nas/x"}}}"#;
+        let everyone = crate::files::Access::Everyone;
+        files
+            .replace("/var/lib/perch/box.json", settings.as_bytes(), everyone)
+            .unwrap();
+        assert!(look(&files).has_place);
     }
 
     #[test]

@@ -266,7 +266,8 @@ fn good(
 /// What an answer's code means (Amazon S3, "Error responses"; other servers have some of their own).
 fn fault_of_answer(status: u16, body: &str) -> Fault {
     let (code, message) = (element(body, "Code"), element(body, "Message"));
-    let is_late = |word: &&str| message.to_lowercase().contains(*word);
+    let lower = message.to_lowercase();
+    let is_untimely = lower.contains("expired") || lower.contains("not yet valid");
     let kind = match code {
         "NoSuchBucket" => Kind::NoBucket,
         "NoSuchKey" => Kind::NoBackup,
@@ -274,13 +275,7 @@ fn fault_of_answer(status: u16, body: &str) -> Fault {
         "InvalidAccessKeyId" | "InvalidAccessKey" | "XAdminUserNotFound" => Kind::WrongAccessKey,
         "SignatureDoesNotMatch" => Kind::WrongSecret,
         "RequestTimeTooSkewed" | "ExpiredPresignRequest" | "RequestNotReadyYet" => Kind::Clock,
-        "AccessDenied"
-            if ["expired", "not yet valid"]
-                .iter()
-                .any(|word| is_late(&word)) =>
-        {
-            Kind::Clock
-        }
+        "AccessDenied" if is_untimely => Kind::Clock,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Kind::NotAllowed,
         "AuthorizationHeaderMalformed"
         | "AuthorizationQueryParametersError"
