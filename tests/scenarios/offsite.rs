@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use perch_tests::authority::Authority;
+use perch_tests::command::output_of;
 use perch_tests::host_box::HostBox;
 use perch_tests::lab::Lab;
 use perch_tests::offsite::{ACCESS_KEY, SECRET_KEY, Server, Sshd, Wire, start_gateway};
@@ -71,22 +72,19 @@ impl Owner {
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> Result<Said> {
-        let mut command = self.host.provisioner()?;
-        command.args(arguments);
+        said(self.host.provisioner()?, arguments, input)
+    }
+
+    /// As if the box's clock were three hours late.
+    fn backup_late(&self, arguments: &[&str]) -> Result<Said> {
+        let own = self.host.provisioner()?;
+        let mut command = Command::new("faketime");
         command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().context("start provisioner")?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // It may not read it.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let output = child.wait_with_output().context("wait for provisioner")?;
-        let said = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&said).into_owned();
-        println!("$ provisioner {}\n{text}", arguments.join(" "));
-        Ok(Said(output.status.success(), text))
+            .arg("-f")
+            .arg("-3h")
+            .arg(own.get_program())
+            .args(own.get_args());
+        said(command, &[&["backup"], arguments].concat(), "")
     }
 
     fn backup(&self, arguments: &[&str]) -> Result<Said> {
@@ -139,6 +137,24 @@ impl Owner {
         );
         Ok(())
     }
+}
+
+fn said(mut command: Command, arguments: &[&str], input: &str) -> Result<Said> {
+    command.args(arguments);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().context("start provisioner")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It may not read it.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().context("wait for provisioner")?;
+    let said = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&said).into_owned();
+    println!("$ provisioner {}\n{text}", arguments.join(" "));
+    Ok(Said(output.status.success(), text))
 }
 
 /// Names in a folder, in their order.
@@ -266,22 +282,13 @@ fn a_backup_goes_to_an_sftp_server_and_comes_back() -> Result<()> {
 
     lab.note("the server has no room, no folder, another key, and is off");
     let small = lab.work.join("small");
-    fs::create_dir_all(&small)?;
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=512k", "none"])
-        .arg(&small)
-        .status();
-    ensure!(mounted.context("mount")?.success());
-    fs::write(
-        small.join("perch-perch-20261101-020000.age"),
-        "an older backup",
-    )?;
+    let full = Full::at(&small)?;
     owner.set(&[target(&small)])?.is_good()?;
     owner
         .backup(&["now", "--target"])?
         .fails_with("there is no room")?;
     ensure!(names(&small)? == ["perch-perch-20261101-020000.age"]);
-    output_of_umount(&small)?;
+    drop(full);
     owner.set(&[target(&lab.work.join("nowhere"))])?.is_good()?;
     owner
         .backup(&["now", "--target"])?
@@ -330,13 +337,25 @@ fn a_backup_goes_to_an_sftp_server_and_comes_back() -> Result<()> {
     Ok(())
 }
 
-fn output_of_umount(folder: &PathBuf) -> Result<()> {
-    let ended = Command::new("umount")
-        .arg(folder)
-        .status()
-        .context("umount")?;
-    ensure!(ended.success());
-    Ok(())
+/// A small disk with a backup on it, until it is dropped.
+struct Full(PathBuf);
+
+impl Full {
+    fn at(folder: &PathBuf) -> Result<Self> {
+        fs::create_dir_all(folder).context("make a small disk's folder")?;
+        let mount = ["-t", "tmpfs", "-o", "size=256k", "none"];
+        output_of(Command::new("mount").args(mount).arg(folder))?;
+        let name = folder.join("perch-perch-20261101-020000.age");
+        fs::write(name, "an older backup").context("write an older backup")?;
+        Ok(Self(folder.clone()))
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        // The namespace that the test runs in ends with it.
+        let _ = output_of(Command::new("umount").arg(&self.0));
+    }
 }
 
 /// The settings of an S3 target.
@@ -405,6 +424,24 @@ fn a_backup_goes_to_an_s3_server_and_comes_back() -> Result<()> {
     ensure!(names(&folder)? == before);
     owner.backup(&["now", "--target"])?.is_good()?;
     let name = assert_sent(&owner, &folder)?;
+
+    lab.note("the box's clock is late, and the bucket is full");
+    owner
+        .backup_late(&["target"])?
+        .fails_with("clock and the server's differ too much")?;
+    let small = buckets.join("small");
+    let full = Full::at(&small)?;
+    let mut settings = s3(wire.port, "small", "http");
+    settings[0] = "backup.target=s3://small".to_owned();
+    owner.set(&settings)?.is_good()?;
+    owner
+        .backup(&["now", "--target"])?
+        .fails_with("there is no room")?;
+    // The server has a folder of its own beside them.
+    let mut there = names(&small)?;
+    there.retain(|name| name.ends_with(".age"));
+    ensure!(there == ["perch-perch-20261101-020000.age"], "{there:?}");
+    drop(full);
 
     lab.note("a certificate that nobody knows, and then its authority");
     let authority = Authority::new(&lab.work, "s3")?;
