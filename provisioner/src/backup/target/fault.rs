@@ -75,7 +75,7 @@ pub enum Kind {
     TooLarge,
     /// The name is not found.
     #[error(
-        "the server's name is not found: correct it in backup.target or backup.endpoint, or look at the box's network"
+        "the server's name is not found: correct it in backup.target or backup.endpoint, take its address instead (no name that ends in .local is found), or look at the box's network"
     )]
     NoName,
     /// Nobody answers.
