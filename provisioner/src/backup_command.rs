@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use age::x25519::Identity;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use provisioner::backup::job::{self, Job, Outcome, Outcomes, Source};
+use provisioner::backup::job::{self, Job, Source};
 use provisioner::backup::key::{BoxKey, RecoveryKey};
 use provisioner::backup::make::{Copy, make};
+use provisioner::backup::outcome::{Outcome, Outcomes};
 use provisioner::backup::source::find;
 use provisioner::backup::stick::{self, Mounted};
+use provisioner::backup::target::{configured, work as offsite};
 use provisioner::backup::{FOLDER, card, open, restore, shelf};
 use provisioner::files::Files;
 use provisioner::reset;
@@ -22,14 +24,19 @@ pub enum Action {
     /// Make a backup now: into a folder, or for downloading from the page.
     Now {
         /// The folder. Absent: the box's own, which keeps one.
-        #[arg(long, conflicts_with = "stick")]
+        #[arg(long, conflicts_with_all = ["stick", "target"])]
         to: Option<PathBuf>,
         /// On the accepted stick.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "target")]
         stick: bool,
+        /// On the box, and from there to the target of the settings (backup.target).
+        #[arg(long)]
+        target: bool,
     },
-    /// Print the backups on the box and on the plugged-in stick, accepted or not.
+    /// Print the backups on the box, on the plugged-in stick, accepted or not, and on the target, and what went wrong last.
     List,
+    /// Print the box's key and the server's for an SFTP target, and try whether the target can be used. Exit code 1: it cannot.
+    Target(crate::target::Options),
     /// Read all of a backup, and say what is in it. Exit code 1: it cannot be used.
     Verify {
         /// Its file.
@@ -41,11 +48,14 @@ pub enum Action {
     /// Check a backup, and restart the box into what is in it.
     Restore {
         /// Its file.
-        #[arg(required_unless_present = "stick")]
+        #[arg(required_unless_present_any = ["stick", "from_target"])]
         backup: Option<PathBuf>,
         /// One on the plugged-in stick labelled PERCH-BACKUP, by its name. Without a name: the newest.
-        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with = "backup")]
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["backup", "from_target"])]
         stick: Option<String>,
+        /// Fetch the backup with this name from the target of the settings.
+        #[arg(long, value_name = "NAME", conflicts_with = "backup")]
+        from_target: Option<String>,
         /// Read the recovery key from the standard input. Without: the box's own.
         #[arg(long)]
         words_stdin: bool,
@@ -60,7 +70,7 @@ pub enum Action {
     /// Do what the page has asked for; without that, make the nightly backup (run by a unit).
     #[command(hide = true)]
     Work,
-    /// Make the nightly backup, if there is a key and an accepted stick (run by a timer).
+    /// Make the nightly backup, if there is a key and an accepted stick or a target (run by a timer).
     #[command(hide = true)]
     Night,
 }
@@ -68,9 +78,16 @@ pub enum Action {
 pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
     let machine = Machine { files, system };
     match action {
-        Action::Now { to: None, stick } => {
-            job::run(machine, if stick { &Job::Stick } else { &Job::Make })
+        Action::Now { target: true, .. } => {
+            if configured(machine).is_none() {
+                bail!("the settings have no backup.target");
+            }
+            // One after the other: whoever types this waits for it.
+            Ok(job::run(machine, &Job::MakeAndSend)? && job::run(machine, &Job::Send)?)
         }
+        Action::Now {
+            to: None, stick, ..
+        } => job::run(machine, if stick { &Job::Stick } else { &Job::Make }),
         Action::Now { to: Some(to), .. } => {
             let made = make(machine, &Copy::take(files)?, &to)?;
             // An update asks how old the newest one is, wherever it lies.
@@ -85,6 +102,7 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             Ok(true)
         }
         Action::List => list(machine),
+        Action::Target(options) => crate::target::run(machine, &options),
         Action::Verify {
             backup,
             words_stdin,
@@ -92,18 +110,28 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         Action::Restore {
             backup,
             stick,
+            from_target,
             words_stdin,
             no_restart,
         } => {
             let identity = identity(files, words_stdin)?;
-            let found = match stick {
-                Some(name) if name.is_empty() => Some(find(machine, &Source::Stick)?),
-                Some(name) => Some(find(machine, &Source::OnStick { name })?),
-                None => None,
+            let from = match (stick, &from_target) {
+                (Some(name), _) if name.is_empty() => Some(Source::Stick),
+                (Some(name), _) => Some(Source::OnStick { name }),
+                (None, Some(name)) => {
+                    offsite::fetch(machine, name)?;
+                    Some(Source::Fetched)
+                }
+                (None, None) => None,
             };
+            let found = from.map(|from| find(machine, &from)).transpose()?;
             let place = found.as_ref().map(|found| found.place.clone()).or(backup);
             let place = place.context("no backup is named")?;
-            let ready = restore::prepare(machine, &place, &identity, "command line")?;
+            let prepared = restore::prepare(machine, &place, &identity, "command line");
+            if from_target.is_some() {
+                offsite::forget(files)?;
+            }
+            let ready = prepared?;
             println!(
                 "{} is checked; the next start restores it",
                 ready.manifest.domain
@@ -119,7 +147,7 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         }
         Action::Drill => job::run(machine, &Job::Drill),
         Action::Work => job::work(machine),
-        Action::Night => job::run(machine, &Job::Stick),
+        Action::Night => job::night(machine),
     }
 }
 
@@ -180,7 +208,8 @@ fn list(machine: Machine<'_>) -> Result<bool> {
             }
         }
     }
-    Ok(true)
+    // What is wrong with the target is said there.
+    crate::target::print(machine).map(|_| true)
 }
 
 fn print(folder: &Path) {

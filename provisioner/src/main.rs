@@ -8,6 +8,8 @@ mod certificate;
 mod power;
 #[path = "settings_command.rs"]
 mod settings;
+#[path = "target_command.rs"]
+mod target;
 #[path = "update_command.rs"]
 mod update;
 

@@ -48,6 +48,15 @@ pub trait System {
         self.run_as(None, command, None)
     }
 
+    /// Runs a program that changes nothing but what its arguments name, hands it `stdin`, and returns all that it said. Other than the
+    /// programs above it is run for any root.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn talk(&self, command: &[&str], stdin: &str) -> Result<Said> {
+        talk(command, stdin)
+    }
+
     /// A property of a systemd unit; `None` if there is no such unit.
     ///
     /// # Errors
@@ -108,6 +117,45 @@ pub trait System {
     /// # Errors
     /// There is no network to ask.
     fn is_name_taken(&self, name: &str) -> Result<bool>;
+}
+
+/// What a program said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit status; 128 if a signal ended it.
+    pub status: i32,
+    /// Its standard output.
+    pub output: String,
+    /// Its standard error, trimmed.
+    pub complaint: String,
+}
+
+/// The input is a few lines, less than a pipe holds: a program that talks while it reads them does not stand still.
+fn talk(command: &[&str], stdin: &str) -> Result<Said> {
+    let [program, arguments @ ..] = command else {
+        bail!("no program to run")
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        // Its words are read here.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {program}"))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A program that fails early closes its end; its status says more than the broken pipe.
+        let _ = pipe.write_all(stdin.as_bytes());
+    }
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("waiting for {program}"))?;
+    Ok(Said {
+        status: output.status.code().unwrap_or(128),
+        output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        complaint: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }
 
 /// The machine that this program runs on.

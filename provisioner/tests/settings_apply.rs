@@ -133,6 +133,31 @@ fn time_servers_are_told_to_timesyncd_again_at_every_start() {
 }
 
 #[test]
+fn the_secret_key_of_a_target_moves_into_the_box_and_leaves_the_card() {
+    let text = "[backup]\ntarget = \"s3://perch/box\"\nendpoint = \"https://nas\"\naccess_key = \"AKIA1\"\nsecret_key = \"very/secret\"\n";
+    let (folder, system) = with_card(text);
+    let card = get(folder.path(), CARD);
+    assert_eq!(card, text.replace("\"very/secret\"", "\"\"           "));
+    let secrets = || std::fs::read_to_string(folder.path().join("var/lib/perch/secrets.json"));
+    assert!(secrets().unwrap().contains("very/secret"));
+    boot(folder.path(), &system);
+    let status = get(folder.path(), "/boot/firmware/perch-status.txt");
+    assert!(status.contains("Problems: none"), "{status}");
+    assert!(secrets().unwrap().contains("very/secret"));
+    let state = BoxState::load(&Files::new(folder.path())).unwrap();
+    assert!(state.settings.backup.is_some());
+    // The owner writes another one.
+    put(
+        folder.path(),
+        CARD,
+        &text.replace("very/secret", "newer/secret"),
+    );
+    boot(folder.path(), &system);
+    assert!(secrets().unwrap().contains("newer/secret"));
+    assert!(!get(folder.path(), CARD).contains("newer/secret"));
+}
+
+#[test]
 fn the_wifi_password_and_the_setup_code_move_into_the_box_and_leave_the_card() {
     let text = "setup_code = \"open sesame\"\n[wifi]\nssid = \"At home\"\ncountry = \"DE\"\npassword = \"correct \\\"horse\\\"\"\n";
     let (folder, system) = with_card(text);
@@ -217,6 +242,7 @@ fn a_failure_at_any_step_leaves_the_box_as_it_was() {
     let document = settings_file::Document::parse("perch.toml", EVERYTHING);
     let known = provisioner::settings::read::Known {
         files: &files,
+        s3: None,
         wifi: None,
         domain: None,
     };

@@ -44,6 +44,19 @@ const NOT_PUBLIC: &str =
     "false, unless the setting domain is a public name of yours, such as \"chat.example.org\"";
 const TERMS: &str =
     "true when enabled: the certificate authority wants its terms of service agreed to";
+const TARGET: &str = "\"sftp://user@host/folder\" (\"host:port\" if the port is not 22, \"/~/folder\" below the user's home), or \"s3://bucket/folder\"";
+const ENDPOINT: &str =
+    "the address of a server, such as \"https://s3.example.org\" or \"http://192.168.1.9:9000\"";
+const REGION: &str = "a region of letters a-z, digits and hyphens, such as \"us-east-1\"";
+const ACCESS_KEY: &str =
+    "an access key of 3 to 128 letters, digits and signs, as the server's owner gives it out";
+const SECRET_KEY: &str =
+    "the secret key that belongs to the access key, 8 to 256 characters without blanks";
+const ONLY_S3: &str = "nothing, unless backup.target is an S3 target";
+const SFTP: &str = "target = \"sftp://perch@nas/backups\"\n";
+const S3: &str =
+    "target = \"s3://perch/box\"\nendpoint = \"https://s3.example.org\"\naccess_key = \"AKIA1\"\n";
+const S3_OPENED: &str = "target = \"s3://perch/box\"\nendpoint = \"https://s3.example.org\"\naccess_key = \"AKIA1\"\nsecret_key = \"secret/secret\"\n";
 const KEYS_NEEDED: &str = "at least one key when SSH is enabled: passwords are not accepted there";
 const WIFI: &str = "ssid = \"Home\"\ncountry = \"DE\"\n";
 
@@ -198,6 +211,26 @@ const CASES: &[Case] = &[
     bad("acme", "hook", "\"/usr/sbin/reboot\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/../hook\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/hook; reboot\"", HOOK),
+    bad("backup", "target", "\"nas:/backups\"", TARGET),
+    bad("backup", "target", "\"sftp://nas/backups\"", TARGET),
+    bad("backup", "target", "\"sftp://a@nas/../x\"", TARGET),
+    bad("backup", "target", "\"s3://B/x\"", TARGET),
+    bad("backup", "target", "7", TARGET),
+    bad("backup", "endpoint", "\"s3.example.org\"", ENDPOINT)
+        .after("target = \"s3://perch\"\naccess_key = \"AKIA1\"\nsecret_key = \"secret/secret\"\n"),
+    bad("backup", "endpoint", "\"https://nas\"", ONLY_S3).after(SFTP),
+    bad("backup", "region", "\"US East\"", REGION).after(S3_OPENED),
+    bad("backup", "region", "\"us\"", ONLY_S3).after(SFTP),
+    bad("backup", "access_key", "\"a b\"", ACCESS_KEY)
+        .after("target = \"s3://perch\"\nendpoint = \"https://nas\"\nsecret_key = \"secret/secret\"\n"),
+    bad("backup", "access_key", "\"AKIA1\"", ONLY_S3).after(SFTP),
+    bad("backup", "secret_key", "\"short\"", SECRET_KEY).after(S3).found("a string of 5 characters"),
+    bad("backup", "secret_key", "7", SECRET_KEY).after(S3).found("a value of type integer"),
+    bad("backup", "secret_key", "\"\"", "the secret key that belongs to the access key, 8 to 256 characters without blanks: the box has none for this access key")
+        .after(S3).found("a string of 0 characters"),
+    bad("backup", "secret_key", "\"secret/secret\"", ONLY_S3).after(SFTP).found("a string of 13 characters"),
+    bad("backup", "authority", "\"ca.crt\"", AUTHORITY).after(S3_OPENED),
+    bad("backup", "authority", "\"/etc/perch/nas.crt\"", ONLY_S3).after(SFTP),
 ];
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -300,6 +333,7 @@ acme.directory = \"https://ca.example:8443/acme/directory\"
 acme.authority = \"/etc/perch/acme-ca.crt\"
 acme.challenge = \"dns-01\"
 acme.hook = \"/etc/perch/acme-hook\"
+backup.target = \"sftp://perch@nas.local:2222/~/backups\"
 ";
     let (document, wishes) = reading(text);
     let wishes = document.into_result(Some(wishes)).unwrap();

@@ -52,6 +52,12 @@ acme.directory = \"https://ca.example/directory\"
 acme.authority = \"/etc/perch/ca.crt\"
 acme.challenge = \"dns-01\"
 acme.hook = \"/etc/perch/acme-hook\"
+backup.target = \"s3://perch/box\"
+backup.endpoint = \"https://s3.example.org\"
+backup.region = \"eu-1\"
+backup.access_key = \"AKIA1\"
+backup.secret_key = \"secret/secret\"
+backup.authority = \"/etc/perch/nas.crt\"
 ";
 
 /// A box with these settings. Those that other keys are checked against are left out with them.

@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 19] = [
+const UNITS: [(&str, u32); 20] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -31,6 +31,7 @@ const UNITS: [(&str, u32); 19] = [
     ("perch-certificate.service", 18),
     ("perch-backup@.service", 16),
     ("perch-early.service", 20),
+    ("perch-offsite@.service", 16),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),

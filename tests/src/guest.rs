@@ -200,7 +200,7 @@ pub fn settled_state(vm: &Vm) -> Result<String> {
 }
 
 /// Our units, and the most exposed that each may be, in tenths (`systemd-analyze security`).
-const EXPOSURE: [(&str, u32); 20] = [
+const EXPOSURE: [(&str, u32); 21] = [
     ("imd", 25),
     ("perch-agent", 25),
     ("perch-announce", 25),
@@ -212,6 +212,7 @@ const EXPOSURE: [(&str, u32); 20] = [
     ("perch-disk", 25),
     ("perch-early", 25),
     ("perch-firstboot", 25),
+    ("perch-offsite@work", 25),
     ("perch-slot-good", 25),
     ("perch-update-lost", 25),
     ("perch-update-night", 25),

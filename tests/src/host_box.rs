@@ -77,15 +77,28 @@ impl HostBox {
     /// What a script in a browser has to know.
     #[must_use]
     pub fn settings(&self, screens: &Path) -> Value {
-        let tls = self.at("root/var/lib/perch/tls");
+        let tls = self.file("root/var/lib/perch/tls");
         json!({
-            "web": self.at("web.sock"), "imd": self.at("imd.sock"), "screens": screens,
+            "web": self.file("web.sock"), "imd": self.file("imd.sock"), "screens": screens,
             "key": tls.join("server.key"), "certificate": tls.join("server.crt"),
         })
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    /// A file of it: `root/` before a path of the box.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// The box's command line, to be given arguments.
+    ///
+    /// # Errors
+    ///
+    /// It is not built.
+    pub fn provisioner(&self) -> Result<Command> {
+        let mut command = Command::new(built("provisioner")?);
+        command.arg("--root").arg(self.file("root"));
+        Ok(command)
     }
 }
 
@@ -154,10 +167,7 @@ impl Place {
     }
 
     fn command(&self, program: &str) -> Result<Command> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| repository().join("target"), PathBuf::from);
-        let file = target.join("debug").join(program);
-        ensure!(file.exists(), "{} is not built", file.display());
+        let file = built(program)?;
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -194,6 +204,14 @@ impl Place {
         );
         fs::write(self.at("imd.toml"), text).context("write imd.toml")
     }
+}
+
+fn built(program: &str) -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    let file = target.join("debug").join(program);
+    ensure!(file.exists(), "{} is not built", file.display());
+    Ok(file)
 }
 
 /// The socket of imd's admin API.

@@ -19,6 +19,7 @@
 //! - [`talkers`]: people who talk until the server is killed, and what must then be in the archives; [`slow_disk`]: a disk
 //!   whose syncs are slow, fail, or are forgotten, and whose power can be cut; [`residents`]: people who come back and resume.
 //! - [`publisher`]: a static HTTPS server that counts what it sends; [`updates`]: releases made for a test, and a box that gets them.
+//! - [`offsite`]: an SSH server and an S3 server that get backups, and a wire to them that can be cut.
 //! - [`command`], [`wait`]: running programs and waiting for conditions.
 //!
 //! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
@@ -41,6 +42,7 @@ pub mod lab;
 pub mod moments;
 pub mod new_box;
 pub mod node;
+pub mod offsite;
 pub mod pebble;
 pub mod peers;
 pub mod publisher;

@@ -35,7 +35,7 @@ backup-drilled = { $time }：{ $name } 可以恢复：{ $people } 位用户，{ 
 backup-busy-make = 正在备份。此页面会自动刷新。
 backup-busy-stick = 正在写入 U 盘。请不要拔出。
 backup-busy-drill = 正在检验最新的备份。
-backup-busy-look = 正在读取 U 盘。
+backup-busy-look-at-stick = 正在读取 U 盘。
 backup-busy-restore = 正在读取并检查备份。目前还没有任何改变。
 done-key = 恢复密钥已启用。请立即做一次备份。
 

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::{Actor, Answer, Command, Refusal, Reply, Why};
-use crate::backup::job::{self, Job, Outcomes};
+use crate::backup::job::{self, Job};
 use crate::backup::key::{self, BoxKey, RecoveryKey};
+use crate::backup::outcome::Outcomes;
 use crate::backup::shelf::Lying;
 use crate::backup::stick::{Accepted, Stick};
+use crate::backup::target::{self, host_key, state};
 use crate::backup::{FOLDER, restore, shelf, source, stick};
 use crate::settings::apply::Machine;
 
@@ -26,12 +28,51 @@ pub struct BackupView {
     pub sticks: Vec<Stick>,
     /// The backups on the first of these sticks, newest first. Absent: nobody has looked.
     pub on_the_stick: Option<Vec<Lying>>,
+    /// The target of the settings. Absent: they have none.
+    pub target: Option<state::TargetView>,
     /// The kind of the job that is under way.
     pub under_way: Option<String>,
     /// Whether a restore waits for the next start.
     pub is_restoring: bool,
     /// What came of the last jobs.
     pub outcomes: Outcomes,
+}
+
+/// What can be asked about the target of backups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TargetCommand {
+    /// Make a backup, and send it there.
+    Send,
+    /// See whether it can be used, and what lies there.
+    Look,
+    /// Accept the host key that its server has shown.
+    AcceptHostKey {
+        /// Its fingerprint, as it was read on the page.
+        fingerprint: String,
+    },
+    /// Accept no host key of its server any more.
+    ForgetHostKey,
+}
+
+impl TargetCommand {
+    /// Its name in the log.
+    pub(super) fn logged_as(&self) -> &'static str {
+        match self {
+            Self::Send => "backup.send",
+            Self::Look => "backup.look-at-target",
+            Self::AcceptHostKey { .. } => "backup.accept-host-key",
+            Self::ForgetHostKey => "backup.forget-host-key",
+        }
+    }
+
+    /// What it is about, for the log.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::AcceptHostKey { fingerprint } => fingerprint.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
@@ -61,8 +102,9 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
         Command::ForgetStick => stick::forget(files)?,
         Command::MakeBackup => job::start(machine, &Job::Make)?,
         Command::BackUpToStick => job::start(machine, &Job::Stick)?,
+        Command::Target(command) => at_target(machine, command)?,
         Command::RunDrill => job::start(machine, &Job::Drill)?,
-        Command::LookAtStick => job::start(machine, &Job::Look)?,
+        Command::LookAtStick => job::start(machine, &Job::LookAtStick)?,
         Command::Restore { from, words } => {
             let key = RecoveryKey::of_words(words);
             key.map_err(|fault| Refusal::new(Why::Invalid, fault.to_string()))?;
@@ -78,6 +120,23 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
     Ok(Answer::Done)
 }
 
+fn at_target(machine: Machine<'_>, command: &TargetCommand) -> Result<(), Refusal> {
+    let files = machine.files;
+    match command {
+        TargetCommand::Send => job::start(machine, &Job::MakeAndSend)?,
+        TargetCommand::Look => job::start(machine, &Job::Look)?,
+        TargetCommand::AcceptHostKey { fingerprint } => {
+            let target = target::configured(machine);
+            let accepted = target.map(|target| state::accept(files, &target, fingerprint));
+            if !accepted.transpose()?.unwrap_or_default() {
+                return Err(Refusal::new(Why::Invalid, "no such host key waits"));
+            }
+        }
+        TargetCommand::ForgetHostKey => host_key::forget(files)?,
+    }
+    Ok(())
+}
+
 fn view(machine: Machine<'_>) -> anyhow::Result<BackupView> {
     let files = machine.files;
     let sticks = stick::plugged_in(files);
@@ -87,6 +146,7 @@ fn view(machine: Machine<'_>) -> anyhow::Result<BackupView> {
         on_the_box: shelf::list(&files.path(FOLDER)),
         accepted: stick::accepted(files)?,
         sticks,
+        target: state::view(files)?,
         under_way: job::under_way(files),
         is_restoring: restore::is_ready(files),
         outcomes: Outcomes::load(files),

@@ -115,6 +115,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::ForgetStick
         | Command::MakeBackup
         | Command::BackUpToStick
+        | Command::Target(_)
         | Command::RunDrill
         | Command::LookAtStick
         | Command::Restore { .. } => backups::answer(machine, actor, command),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
-use super::backups::BackupView;
+use super::backups::{BackupView, TargetCommand};
 use super::journal::Line;
 use super::status::BoxStatus;
 use super::updates::UpdateView;
@@ -125,6 +125,8 @@ pub enum Command {
     MakeBackup,
     /// Make a backup on the accepted stick.
     BackUpToStick,
+    /// Something about the target of backups.
+    Target(TargetCommand),
     /// Unpack the newest backup, and count what is in it.
     RunDrill,
     /// List the backups on the first stick with the label, for choosing one.
@@ -363,6 +365,7 @@ impl Command {
             Self::ForgetStick => "backup.forget-stick",
             Self::MakeBackup => "backup.make",
             Self::BackUpToStick => "backup.stick",
+            Self::Target(command) => command.logged_as(),
             Self::RunDrill => "backup.drill",
             Self::LookAtStick => "backup.look",
             Self::Restore { .. } => "box.restore",
@@ -390,6 +393,7 @@ impl Command {
             }
             Self::UndoSettings { number } => number.to_string(),
             Self::AcceptStick { serial } => serial.clone(),
+            Self::Target(command) => command.subject(),
             Self::InstallUpdate { version, .. } => version.clone(),
             Self::PlanPower { what, at } => format!("{} {at}", what.name()),
             Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),

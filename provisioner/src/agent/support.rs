@@ -7,14 +7,20 @@ use anyhow::Result;
 use super::command::SupportFacts;
 use super::journal::{self, Redactor};
 use super::status;
-use crate::backup::job::Outcomes;
+use crate::backup::outcome::Outcomes;
 use crate::disk;
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
 use crate::settings::keys::KEYS;
 
 /// Settings whose values say where the box is, or whose it is: only that they are set is told.
-const PRIVATE: [&str; 4] = ["hostname", "domain", "wifi", "ssh.authorized_keys"];
+const PRIVATE: [&str; 5] = [
+    "hostname",
+    "domain",
+    "wifi",
+    "ssh.authorized_keys",
+    "backup",
+];
 /// Programs whose answers are in the file.
 const COMMANDS: [&[&str]; 5] = [
     &[
@@ -88,8 +94,11 @@ pub fn file(machine: Machine<'_>) -> Result<String> {
     );
     add("settings", &settings(&BoxState::load(machine.files)?));
     for (kind, outcome) in &Outcomes::load(machine.files).0 {
-        let said = outcome.error.as_deref().unwrap_or("good");
-        add(&format!("backup: {kind} at {}", outcome.at), said);
+        let error = outcome.error.clone();
+        // What the other computer said has its names in it.
+        let said = outcome.target.map(|kind| kind.to_string()).or(error);
+        let said = said.unwrap_or_else(|| "good".to_owned());
+        add(&format!("backup: {kind} at {}", outcome.at), &said);
     }
     for path in FILES {
         add(path, &machine.files.read(path)?.unwrap_or_default());

@@ -10,6 +10,7 @@ use crate::firstboot::certificates::{AUTHORITY, AUTHORITY_KEY, SERVER_CERTIFICAT
 use crate::firstboot::state;
 use crate::settings::secrets;
 
+use super::target::{host_key, sftp};
 use super::{key, stick};
 
 /// The number of the format. A box refuses a greater one.
@@ -29,6 +30,9 @@ pub const FILES: [(&str, Access); 16] = [
     (audit::PATH, Access::Root),
     (key::PATH, Access::Root),
     (stick::ACCEPTED, Access::Everyone),
+    (sftp::KEY, Access::Root),
+    (sftp::PUBLIC_KEY, Access::Everyone),
+    (host_key::ACCEPTED, Access::Root),
     (AUTHORITY_KEY, Access::Root),
     (AUTHORITY, Access::Everyone),
     (SERVER_KEY, Access::Group("imd")),

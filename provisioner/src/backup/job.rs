@@ -1,18 +1,18 @@
 //! Backups take minutes: each is made in a process of its own, and what came of it is written down.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::check::Counts;
 use super::key::{BoxKey, RecoveryKey};
 use super::make::{Copy, Made, make};
-use super::open::{Fault, FaultKind};
+use super::open::Fault;
+use super::outcome::{Outcome, Outcomes};
 use super::stick::{self, Mounted};
-use super::{FOLDER, STATE, UPLOADED, restore, shelf, source};
+use super::target::{self, fault, work as offsite};
+use super::{FOLDER, UPLOADED, restore, shelf, source};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
@@ -23,6 +23,8 @@ const ASKED: &str = "/run/perch-agent/backup-job.json";
 const LOCK: &str = "/run/perch-agent/backup.lock";
 /// The unit that does what was asked for.
 pub const UNIT: &str = "perch-backup@work.service";
+/// The unit for what needs the network, which has no other rights.
+pub const OFFSITE_UNIT: &str = "perch-offsite@work.service";
 /// The page looks every four seconds, and is to say that the box restarts before it does.
 const SEEN: std::time::Duration = std::time::Duration::from_secs(9);
 /// A backup is a little longer than what is in it.
@@ -36,10 +38,16 @@ pub enum Job {
     Make,
     /// A backup on the accepted stick.
     Stick,
+    /// A backup for downloading, which is then sent to the target.
+    MakeAndSend,
+    /// The newest backup on the box is sent to the target.
+    Send,
+    /// The target is looked at.
+    Look,
     /// A backup is unpacked and counted.
     Drill,
     /// The backups on a stick are listed, for choosing one.
-    Look,
+    LookAtStick,
     /// The box becomes what a backup says.
     Restore {
         /// Where the backup is.
@@ -62,6 +70,13 @@ pub enum Source {
         /// Its name.
         name: String,
     },
+    /// On the target, from where it is fetched first.
+    Target {
+        /// Its name.
+        name: String,
+    },
+    /// It was fetched from the target.
+    Fetched,
     /// The newest on a stick with the label; the recovery key says whether it is the owner's.
     Stick,
     /// Another one there.
@@ -76,96 +91,48 @@ pub enum Source {
     },
 }
 
-/// What came of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Outcome {
-    /// When it ended, in seconds since 1970.
-    pub at: i64,
-    /// When one of its kind last worked, in seconds since 1970. Absent: see [`Outcome::last_good`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub worked: Option<i64>,
-    /// The backup.
-    pub name: String,
-    /// Its length.
-    pub bytes: u64,
-    /// What was counted in it.
-    pub counts: Option<Counts>,
-    /// Why it did not work. Absent: it did.
-    pub error: Option<String>,
-    /// The same for programs, where a backup cannot be used.
-    pub fault: Option<FaultKind>,
-}
-
-/// What is known of the last jobs of each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Outcomes(pub BTreeMap<String, Outcome>);
-
 impl Job {
     /// Its kind.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Make => "make",
+            Self::Make | Self::MakeAndSend => "make",
             Self::Stick => "stick",
-            Self::Drill => "drill",
+            Self::Send => "target",
             Self::Look => "look",
+            Self::Drill => "drill",
+            Self::LookAtStick => "look-at-stick",
             Self::Restore { .. } => "restore",
         }
     }
-}
 
-impl Outcome {
-    /// When one of its kind last worked, in seconds since 1970. `None`: never, as far as is known.
+    /// The unit that does it.
+    fn unit(&self) -> &'static str {
+        match self {
+            Self::Send | Self::Look => OFFSITE_UNIT,
+            Self::Restore {
+                from: Source::Target { .. },
+                ..
+            } => OFFSITE_UNIT,
+            _ => UNIT,
+        }
+    }
+
+    /// What another unit does when it has worked.
     #[must_use]
-    pub fn last_good(&self) -> Option<i64> {
-        let now = self.error.is_none().then_some(self.at);
-        now.or(self.worked)
-    }
-}
-
-impl Outcomes {
-    /// Reads them; none if there are none yet, or if they cannot be read.
-    pub fn load(files: &Files) -> Self {
-        let text = files.read(format!("{STATE}/outcomes.json"));
-        let text = text.ok().flatten();
-        text.and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default()
-    }
-
-    /// When a backup was last made, wherever it lies, in seconds since 1970. `None`: never, as far as is known.
-    #[must_use]
-    pub fn newest_backup(&self) -> Option<i64> {
-        let made = ["make", "stick", "folder"].map(|kind| self.0.get(kind)?.last_good());
-        made.into_iter().flatten().max()
-    }
-
-    /// Forgets what came of a kind.
-    ///
-    /// # Errors
-    /// That cannot be written.
-    pub fn forget(files: &Files, kind: &str) -> Result<()> {
-        let mut all = Self::load(files);
-        let is_there = all.0.remove(kind).is_some();
-        if is_there { all.save(files) } else { Ok(()) }
-    }
-
-    /// Writes one down. When its kind worked before is kept where it did not now.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn note(files: &Files, kind: &str, outcome: Outcome) -> Result<()> {
-        let mut all = Self::load(files);
-        let worked = all.0.get(kind).and_then(Outcome::last_good);
-        let worked = worked.filter(|_| outcome.error.is_some());
-        all.0.insert(kind.to_owned(), Outcome { worked, ..outcome });
-        all.save(files)
-    }
-
-    fn save(&self, files: &Files) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).context("writing outcomes as JSON")?;
-        let place = format!("{STATE}/outcomes.json");
-        files.replace(place, &text, Access::Everyone).map(drop)
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::MakeAndSend => Some(Self::Send),
+            Self::Restore {
+                from: Source::Target { .. },
+                words,
+                who,
+            } => Some(Self::Restore {
+                from: Source::Fetched,
+                words,
+                who,
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -196,14 +163,14 @@ pub fn start(machine: Machine<'_>, job: &Job) -> Result<()> {
     let text = serde_json::to_vec(job).context("writing a job as JSON")?;
     machine.files.replace(ASKED, &text, Access::Root)?;
     let root = machine.files.path("/");
-    let started = machine.system.start(UNIT, &root, &["backup", "work"]);
+    let started = machine.system.start(job.unit(), &root, &["backup", "work"]);
     if started.is_err() {
         machine.files.remove(ASKED)?;
     }
     started
 }
 
-/// Does what was asked for; nothing if nothing was.
+/// Does what was asked for, and has done what comes after that; nothing if nothing was.
 ///
 /// # Errors
 /// What came of it cannot be written down.
@@ -212,7 +179,30 @@ pub fn work(machine: Machine<'_>) -> Result<bool> {
         return Ok(true);
     };
     let job: Job = serde_json::from_str(&text).context("reading a job")?;
-    run(machine, &job)
+    run_and_go_on(machine, job)
+}
+
+/// Does every night's work: a backup on the stick, and one that is sent to the target. The failure of one does not hinder the other.
+///
+/// # Errors
+/// What came of it cannot be written down.
+pub fn night(machine: Machine<'_>) -> Result<bool> {
+    let on_stick = run(machine, &Job::Stick)?;
+    if target::configured(machine).is_none() || BoxKey::load(machine.files)?.is_none() {
+        return Ok(on_stick);
+    }
+    Ok(run_and_go_on(machine, Job::MakeAndSend)? && on_stick)
+}
+
+fn run_and_go_on(machine: Machine<'_>, job: Job) -> Result<bool> {
+    if !run(machine, &job)? {
+        return Ok(false);
+    }
+    let Some(next) = job.next() else {
+        return Ok(true);
+    };
+    start(machine, &next)?;
+    Ok(true)
 }
 
 /// Does a job and writes down what came of it; returns whether it worked.
@@ -225,10 +215,16 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
     std::io::Write::write_all(&mut lock, job.kind().as_bytes()).context("writing the lock")?;
     files.remove(ASKED)?;
     let done = match job {
-        Job::Make => on_the_box(machine).map(|made| Some(of_made(made))),
+        Job::Make | Job::MakeAndSend => on_the_box(machine).map(|made| Some(of_made(made))),
+        Job::Send => offsite::send(machine),
+        Job::Look => offsite::look(machine),
         Job::Stick => on_the_stick(machine).map(|made| made.map(of_made)),
         Job::Drill => drill(machine),
-        Job::Look => source::look(machine).map(|()| None),
+        Job::LookAtStick => source::look(machine).map(|()| None),
+        Job::Restore {
+            from: Source::Target { name },
+            ..
+        } => offsite::fetch(machine, name).map(|()| None),
         Job::Restore { from, words, who } => restore_from(machine, from, words, who).map(Some),
     };
     let outcome = match done {
@@ -237,6 +233,7 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
         Err(error) => Outcome {
             error: Some(format!("{error:#}")),
             fault: error.downcast_ref::<Fault>().map(Fault::kind),
+            target: error.downcast_ref::<fault::Fault>().map(|fault| fault.kind),
             ..Outcome::default()
         },
     };
@@ -245,7 +242,12 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
         eprintln!("<3>{}: {error}", job.kind());
     }
     let at = machine.system.now().unix_timestamp();
-    Outcomes::note(files, job.kind(), Outcome { at, ..outcome })?;
+    let outcome = Outcome { at, ..outcome };
+    if !worked && *job == Job::MakeAndSend {
+        // Nothing was sent either.
+        Outcomes::note(files, Job::Send.kind(), outcome.clone())?;
+    }
+    Outcomes::note(files, job.kind(), outcome)?;
     if worked && matches!(job, Job::Restore { .. }) {
         if files.is_running_system() {
             std::thread::sleep(SEEN);
@@ -360,8 +362,10 @@ fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> 
     let identity = BoxKey::of(&key, 0)?.identity()?;
     let found = source::find(machine, from)?;
     let prepared = restore::prepare(machine, &found.place, &identity, who);
-    if *from == Source::Uploaded {
-        files.remove(UPLOADED)?;
+    match from {
+        Source::Uploaded => files.remove(UPLOADED)?,
+        Source::Fetched => offsite::forget(files)?,
+        _ => {}
     }
     let ready = prepared?;
     Ok(Outcome {
@@ -369,32 +373,4 @@ fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> 
         name: ready.manifest.domain,
         ..Outcome::default()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn a_failure_does_not_hide_when_a_backup_was_last_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path());
-        let outcome = |at, error: Option<&str>| Outcome {
-            at,
-            error: error.map(str::to_owned),
-            ..Outcome::default()
-        };
-        for (at, error, newest) in [
-            (1, Some("no stick"), None),
-            (2, None, Some(2)),
-            (3, Some("no stick"), Some(2)),
-            (4, Some("no stick"), Some(2)),
-            (5, None, Some(5)),
-        ] {
-            Outcomes::note(&files, "stick", outcome(at, error)).unwrap();
-            assert_eq!(Outcomes::load(&files).newest_backup(), newest, "{at}");
-        }
-    }
 }

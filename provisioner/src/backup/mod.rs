@@ -4,9 +4,10 @@
 //! - `contents`: what is in a backup; `make`: writes one while the server runs; `open`: reads one into a scratch folder;
 //!   `check`: whether what came out is whole.
 //! - `stick`: USB sticks, and which one the owner has accepted; `keep`: how many backups stay; `shelf`: where they lie.
+//! - `target`: another computer that gets a backup every night.
 //! - `restore`: prepares a restore, and puts it in the box's place before anything has started; `source`: where backups for it
 //!   lie; `card`: the one that `perch.toml` names on a new box.
-//! - `job`: what runs in a process of its own, and what came of it.
+//! - `job`: what runs in a process of its own; `outcome`: what came of it.
 //!
 //! Nothing here formats a disk, and nothing of the box changes before a backup was read, decrypted and checked whole.
 
@@ -18,10 +19,12 @@ pub mod keep;
 pub mod key;
 pub mod make;
 pub mod open;
+pub mod outcome;
 pub mod restore;
 pub mod shelf;
 pub mod source;
 pub mod stick;
+pub mod target;
 
 /// Where backups lie on the box. The pages may read it, so nothing is here that is not encrypted.
 pub const FOLDER: &str = "/var/lib/perch-backup";

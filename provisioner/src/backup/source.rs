@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::job::{Outcomes, Source};
+use super::job::Source;
+use super::outcome::Outcomes;
 use super::shelf::{self, Lying};
 use super::stick::{self, KINDS, LABEL, Mounted};
+use super::target::work as offsite;
 use super::{FOLDER, UPLOADED};
 use crate::files::{Access, Files};
 use crate::firstboot::card;
@@ -48,6 +50,8 @@ pub fn find<'a>(machine: Machine<'a>, from: &Source) -> Result<Found<'a>> {
     let files = machine.files;
     let name = match from {
         Source::Uploaded => return lying(files.path(UPLOADED), "uploaded.age"),
+        Source::Fetched => return lying(files.path(offsite::FETCHED), "fetched.age"),
+        Source::Target { name } => bail!("{name} was not fetched"),
         Source::Stick => None,
         Source::Box { name } | Source::OnStick { name } | Source::Card { name } => Some(name),
     };
@@ -85,7 +89,7 @@ pub fn look(machine: Machine<'_>) -> Result<()> {
     let backups = shelf::list(&mounted.folder);
     let seen = serde_json::to_vec(&Seen { serial, backups }).context("writing a list as JSON")?;
     machine.files.replace(SEEN, &seen, Access::Root)?;
-    Outcomes::forget(machine.files, "look")
+    Outcomes::forget(machine.files, "look-at-stick")
 }
 
 /// The backups on a stick, newest first, as they were when somebody looked. `None`: nobody has.

@@ -51,6 +51,7 @@ pub const KINDS: [Kind; 2] = [
             RESTORE_WORDS,
             ("admin", "password"),
             ("wifi", "password"),
+            ("backup", "secret_key"),
         ],
     },
 ];
@@ -87,6 +88,7 @@ pub fn read(
             files,
             wifi: secrets.known_wifi(),
             domain,
+            s3: secrets.known_s3(),
         };
         match read_file(files, kind, known) {
             None => {}
@@ -100,9 +102,13 @@ pub fn read(
             Some(Ok((reading, digest))) => {
                 let mut wishes = reading.wishes;
                 if applied.get(kind.name) == Some(&digest) {
-                    // Wi-Fi's key belongs to the setting; other secrets are used whenever they are there.
+                    // Two secrets belong to a setting; the others are used whenever they are there.
                     wishes.settings = crate::settings::Settings {
                         wifi: wishes.settings.wifi.filter(|_| wishes.wifi_key.is_some()),
+                        backup: wishes
+                            .settings
+                            .backup
+                            .filter(|_| wishes.s3_secret.is_some()),
                         ..Default::default()
                     };
                 } else {
@@ -111,6 +117,7 @@ pub fn read(
                 card.wishes.settings = card.wishes.settings.with(&wishes.settings);
                 card.wishes.admin = wishes.admin.or(card.wishes.admin.take());
                 card.wishes.wifi_key = wishes.wifi_key.or(card.wishes.wifi_key.take());
+                card.wishes.s3_secret = wishes.s3_secret.or(card.wishes.s3_secret.take());
                 card.wishes.setup_code = wishes.setup_code.or(card.wishes.setup_code.take());
                 card.wishes.restore = wishes.restore.or(card.wishes.restore.take());
                 card.skipped.extend(reading.skipped);
@@ -199,6 +206,7 @@ pub fn remove_secrets(boot: &mut FirstBoot<'_>) -> Result<String> {
     let words = words.filter(|_| !restores_later);
     if wishes.admin.is_none()
         && wishes.wifi_key.is_none()
+        && wishes.s3_secret.is_none()
         && wishes.setup_code.is_none()
         && words.is_none()
     {

@@ -58,6 +58,9 @@ macro_rules! text_type {
     };
 }
 
+// After the macro that it uses.
+pub mod target;
+
 text_type! {
     /// A machine's name on the local network, without `.local` (RFC 1123 §2.1, in lower case).
     HostName,

@@ -85,6 +85,45 @@ impl fmt::Debug for WifiKey {
     }
 }
 
+/// The secret part of what opens an S3 target.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct S3Secret(String);
+
+impl S3Secret {
+    /// What is accepted, for people.
+    pub const ACCEPTED: &'static str =
+        "the secret key that belongs to the access key, 8 to 256 characters without blanks";
+
+    /// Reads it from a settings file. `None` for an empty one: it has been moved into the box.
+    ///
+    /// # Errors
+    /// What is accepted.
+    pub fn parse(value: &Value<'_>) -> Result<Option<Self>, String> {
+        match value.as_str() {
+            Some("") => Ok(None),
+            Some(text)
+                if (8..=256).contains(&text.len())
+                    && text.chars().all(|c| c.is_ascii_graphic()) =>
+            {
+                Ok(Some(Self(text.to_owned())))
+            }
+            _ => Err(Self::ACCEPTED.to_owned()),
+        }
+    }
+
+    /// The text, for signing with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for S3Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("S3Secret")
+    }
+}
+
 /// The code that lets somebody claim the box from its page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SetupCode(String);

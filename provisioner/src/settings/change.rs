@@ -123,6 +123,7 @@ fn read_wishes(
         files: machine.files,
         wifi: secrets.known_wifi(),
         domain,
+        s3: secrets.known_s3(),
     };
     let wishes = read(&document, known);
     let wishes: Result<Wishes, Problems> = document.into_result(Some(wishes));

@@ -1,6 +1,7 @@
 //! The table of settings: each key, how its value is shown, and which outputs follow it.
 
 use super::outputs::Output;
+use super::target::Target;
 use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
@@ -94,6 +95,17 @@ pub const KEYS: &[Key] = &[
     key!("acme.authority", acme.authority: AuthorityFile, ACME, |path| text(path.as_str())),
     key!("acme.challenge", acme.challenge: ChallengeKind, ACME, |kind| text(kind.as_str())),
     key!("acme.hook", acme.hook: HookFile, ACME, |path| text(path.as_str())),
+    key!("backup.target", backup: Target, &[], |target| text(target.url.as_str())),
+    key!("backup.endpoint", backup: Target, &[], |target| text(target.endpoint.as_ref()?.as_str())),
+    key!("backup.region", backup: Target, &[], |target| text(target.region.as_ref()?.as_str())),
+    key!("backup.access_key", backup: Target, &[], |target| {
+        text(target.access_key.as_ref()?.as_str())
+    }),
+    // As it is on the card once the box has it.
+    key!("backup.secret_key", backup: Target, &[], |target| {
+        target.access_key.as_ref().map(|_| "\"\"".to_owned())
+    }),
+    key!("backup.authority", backup: Target, &[], |target| text(target.authority.as_ref()?.as_str())),
 ];
 
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
@@ -109,6 +121,7 @@ pub const SECRET_KEYS: &[&str] = &[
     "restore_words",
     "admin.password",
     "wifi.password",
+    "backup.secret_key",
 ];
 
 fn text(value: &str) -> Option<String> {

@@ -6,7 +6,7 @@
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
 //! - `acme`: a certificate for the box's own domain from an authority that all devices trust.
-//! - `updates`: where new versions come from, and the file of that which was written by hand.
+//! - `target`: where backups are sent; `updates`: where new versions come from, and the file of that which was written by hand.
 //! - `change`: changes on a running box, by whom, with `history` and undo; `trial`: the network goes back unless confirmed.
 //!
 //! A setting that is absent has its default; a change replaces what it names and nothing else.
@@ -22,6 +22,7 @@ pub mod preseed;
 pub mod read;
 pub mod render;
 pub mod secrets;
+pub mod target;
 pub mod trial;
 pub mod updates;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub updates: updates::Updates,
     /// A certificate for the domain from an authority that all devices trust.
     pub acme: acme::Acme,
+    /// Where backups are sent every night. Absent: nowhere.
+    pub backup: Option<target::Target>,
 }
 
 /// A Wi-Fi network to join. What opens it is kept with the secrets.

@@ -6,7 +6,8 @@ use super::{Settings, Wifi};
 use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
 use crate::files::Files;
 use crate::model::network::{Ipv4, Ipv6, Network, VlanId, host_address};
-use crate::model::secret::{Password, SetupCode, WifiKey};
+use crate::model::secret::{Password, S3Secret, SetupCode, WifiKey};
+use crate::model::target::AccessKey;
 use crate::model::{
     AccountName, Country, Domain, HostName, InterfaceName, Language, Profile, RestoreFrom, SshKey,
     Ssid, TimeServer, TimeZone,
@@ -21,6 +22,8 @@ pub struct Wishes {
     pub admin: Option<Admin>,
     /// What opens the Wi-Fi network. Absent: nothing, or it is in the box already.
     pub wifi_key: Option<WifiKey>,
+    /// What opens the S3 target. Absent: nothing, or it is in the box already.
+    pub s3_secret: Option<S3Secret>,
     /// Who has this code may claim the box. Absent: none, or its hash is in the box already.
     pub setup_code: Option<SetupCode>,
     /// The backup that a new box becomes. Absent: none is named.
@@ -65,6 +68,8 @@ pub struct Known<'a> {
     pub wifi: Option<&'a Ssid>,
     /// The domain that the box keeps when none is named. Absent: that of its host name.
     pub domain: Option<&'a Domain>,
+    /// The access key of an S3 target whose secret key the box has.
+    pub s3: Option<&'a AccessKey>,
 }
 
 /// Most invitations of one sheet: the box makes them before its server starts, several in a second.
@@ -101,6 +106,12 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
     settings.acme = root
         .table("acme")
         .map_or_else(Default::default, |table| super::acme::read(table, domain));
+    if let Some((target, secret)) = root
+        .table("backup")
+        .and_then(|table| super::target::read(table, known.s3))
+    {
+        (settings.backup, wishes.s3_secret) = (Some(target), secret);
+    }
     root.finish();
     wishes
 }

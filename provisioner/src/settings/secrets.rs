@@ -8,7 +8,8 @@ use super::outputs::{Content, Piece};
 use super::read::Wishes;
 use crate::files::{Access, Files};
 use crate::model::Ssid;
-use crate::model::secret::{SetupCodeHash, WifiKey};
+use crate::model::secret::{S3Secret, SetupCodeHash, WifiKey};
+use crate::model::target::AccessKey;
 
 /// Where they are kept.
 pub const PATH: &str = "/var/lib/perch/secrets.json";
@@ -21,6 +22,18 @@ pub struct Secrets {
     pub wifi: Option<WifiSecret>,
     /// The hash of the code that lets somebody claim the box.
     pub setup_code: Option<SetupCodeHash>,
+    /// What opens the S3 target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<TargetSecret>,
+}
+
+/// What opens one S3 target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetSecret {
+    /// The access key that it belongs to.
+    pub access_key: AccessKey,
+    /// The secret key.
+    pub secret: S3Secret,
 }
 
 /// What opens one Wi-Fi network.
@@ -49,7 +62,12 @@ impl Secrets {
         self.wifi.as_ref().map(|wifi| &wifi.ssid)
     }
 
-    /// These secrets with those of `wishes`.
+    /// The access key whose secret key is here.
+    pub fn known_s3(&self) -> Option<&AccessKey> {
+        self.s3.as_ref().map(|s3| &s3.access_key)
+    }
+
+    /// These secrets with those of `wishes`, without that of a target that the settings have no more.
     ///
     /// # Errors
     /// There are no random numbers for a hash.
@@ -61,6 +79,14 @@ impl Secrets {
                 key: key.clone(),
             });
         }
+        let wanted = settings.backup.as_ref().and_then(|t| t.access_key.as_ref());
+        merged.s3 = match (&wishes.s3_secret, wanted) {
+            (Some(secret), Some(access_key)) => Some(TargetSecret {
+                access_key: access_key.clone(),
+                secret: secret.clone(),
+            }),
+            (_, wanted) => merged.s3.filter(|s3| Some(&s3.access_key) == wanted),
+        };
         if let Some(code) = &wishes.setup_code {
             // The same code keeps its hash: a boot that changes nothing writes nothing.
             let known = merged.setup_code.take().filter(|hash| hash.is_of(code));

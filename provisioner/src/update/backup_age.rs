@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::job::{Outcome, Outcomes};
 use crate::backup::open::FaultKind;
+use crate::backup::outcome::{Outcome, Outcomes};
 use crate::backup::stick;
 use crate::files::Files;
+use crate::firstboot::state::BoxState;
 
 /// An update waits when the newest backup is older than so many days: a stick that is there has one of every night, and one that has
 /// been away for a week has been forgotten.
@@ -16,8 +17,8 @@ const DAY: i64 = 86_400;
 /// What is known of the box's backups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backups {
-    /// Whether the owner has accepted a stick for the nightly ones.
-    pub has_stick: bool,
+    /// Whether the nightly ones have a place: an accepted stick, or a target.
+    pub has_place: bool,
     /// When one was last made and written whole, in seconds since 1970. Absent: never.
     pub newest: Option<i64>,
     /// When one was last tried and found damaged. Absent: never, or the last trial was good.
@@ -35,7 +36,7 @@ pub enum BackupAge {
     },
     /// Nobody has ever wanted one: the owner is told, and the update goes on.
     NeverSetUp,
-    /// A stick was accepted, and nothing is on it yet.
+    /// The nightly ones have a place, and nothing is there yet.
     Missing,
     /// The weekly trial could not read it.
     Damaged,
@@ -53,7 +54,7 @@ pub enum BackupAge {
 #[must_use]
 pub fn judge(backups: &Backups, now: i64) -> BackupAge {
     let Some(at) = backups.newest else {
-        return if backups.has_stick {
+        return if backups.has_place {
             BackupAge::Missing
         } else {
             BackupAge::NeverSetUp
@@ -78,13 +79,13 @@ impl BackupAge {
         let what = match self {
             Self::Fresh { .. } | Self::NeverSetUp => return None,
             Self::Missing => {
-                "a stick is accepted for backups, and none has been made yet".to_owned()
+                "a place for nightly backups is set up, and none has been made yet".to_owned()
             }
             Self::Damaged => "the newest backup was damaged when it was tried".to_owned(),
             Self::Old { days, .. } => format!("the newest backup is {days} days old"),
         };
         Some(format!(
-            "{what}: plug the stick in and make a backup, or make one for downloading (page Backups, or `provisioner backup now`); \
+            "{what}: plug the stick in or start the target and make a backup, or make one for downloading (page Backups, or `provisioner backup now`); \
              `provisioner update install --without-backup` installs all the same"
         ))
     }
@@ -112,7 +113,7 @@ impl BackupAge {
     #[must_use]
     pub fn remedy(self, backups: &Backups) -> Option<&'static str> {
         self.refusal()?;
-        Some(if backups.has_stick {
+        Some(if backups.has_place {
             "perch-backup@night.service"
         } else {
             "perch-backup@now.service"
@@ -127,7 +128,8 @@ pub fn look(files: &Files) -> Backups {
     let drill = outcomes.0.get("drill");
     let is_damaged = |drill: &&Outcome| drill.fault == Some(FaultKind::Damaged);
     Backups {
-        has_stick: stick::accepted(files).is_ok_and(|accepted| accepted.is_some()),
+        has_place: stick::accepted(files).is_ok_and(|accepted| accepted.is_some())
+            || BoxState::load(files).is_ok_and(|state| state.settings.backup.is_some()),
         newest: outcomes.newest_backup(),
         damaged: drill.filter(is_damaged).map(|drill| drill.at),
     }
@@ -135,13 +137,15 @@ pub fn look(files: &Files) -> Backups {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const NOW: i64 = 1_796_126_400;
 
-    fn backups(has_stick: bool, newest: Option<i64>, damaged: Option<i64>) -> Backups {
+    fn backups(has_place: bool, newest: Option<i64>, damaged: Option<i64>) -> Backups {
         Backups {
-            has_stick,
+            has_place,
             newest,
             damaged,
         }
@@ -196,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn a_target_is_a_place_for_backups_as_a_stick_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path());
+        assert!(!look(&files).has_place);
+        let settings = r#"{"settings":{"backup":{"url":"sftp://perch@nas/x"}}}"#;
+        let everyone = crate::files::Access::Everyone;
+        files
+            .replace("/var/lib/perch/box.json", settings.as_bytes(), everyone)
+            .unwrap();
+        assert!(look(&files).has_place);
+    }
+
+    #[test]
     fn who_never_wanted_a_backup_is_told_and_not_refused() {
         assert_eq!(BackupAge::NeverSetUp.refusal(), None);
         assert!(BackupAge::NeverSetUp.line(NOW).contains("nowhere else"));
@@ -213,13 +230,13 @@ mod tests {
     #[test]
     fn at_night_a_newer_one_is_made_where_the_owner_has_them() {
         let old = BackupAge::Old { at: 0, days: 9 };
-        for (age, has_stick, unit) in [
+        for (age, has_place, unit) in [
             (old, true, Some("perch-backup@night.service")),
             (old, false, Some("perch-backup@now.service")),
             (BackupAge::NeverSetUp, false, None),
             (BackupAge::Fresh { at: NOW }, true, None),
         ] {
-            assert_eq!(age.remedy(&backups(has_stick, None, None)), unit, "{age:?}");
+            assert_eq!(age.remedy(&backups(has_place, None, None)), unit, "{age:?}");
         }
     }
 }

@@ -29,6 +29,7 @@ const EN: &[&str] = &[
     include_str!("../../locales/en/settings.ftl"),
     include_str!("../../locales/en/setup.ftl"),
     include_str!("../../locales/en/support.ftl"),
+    include_str!("../../locales/en/target.ftl"),
     include_str!("../../locales/en/updates.ftl"),
 ];
 const ZH: &[&str] = &[
@@ -40,6 +41,7 @@ const ZH: &[&str] = &[
     include_str!("../../locales/zh/settings.ftl"),
     include_str!("../../locales/zh/setup.ftl"),
     include_str!("../../locales/zh/support.ftl"),
+    include_str!("../../locales/zh/target.ftl"),
     include_str!("../../locales/zh/updates.ftl"),
 ];
 

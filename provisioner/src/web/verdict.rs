@@ -52,6 +52,8 @@ const SOON_FULL: u64 = 21;
 const PATIENCE: u64 = 900;
 /// A backup older than this (in seconds) is as good as none.
 const OLD: i64 = 30 * 86_400;
+/// Another computer may be off for a night or two.
+const AWAY: i64 = 3 * 86_400;
 
 /// The worst thing first: a level and the key of its text.
 pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
@@ -93,6 +95,7 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
         ),
         (has_failed(facts, "drill"), "home-drill-failed"),
         (has_failed(facts, "stick"), "home-backup-failed"),
+        (is_target_behind(facts), "home-target-failed"),
         (is_without_backup(facts), "home-no-backup"),
         (alone, "home-no-time"),
         (
@@ -134,6 +137,16 @@ fn has_failed(facts: &Facts<'_>, kind: &str) -> bool {
     outcome.is_some_and(|outcome| outcome.error.is_some())
 }
 
+/// Whether the target has got nothing for days. One that was never reached is said at once: somebody has just set it up.
+fn is_target_behind(facts: &Facts<'_>) -> bool {
+    let Some(view) = facts.backups.filter(|view| view.target.is_some()) else {
+        return false;
+    };
+    let outcome = view.outcomes.0.get("target");
+    let failed = outcome.filter(|outcome| outcome.error.is_some());
+    failed.is_some_and(|outcome| outcome.worked.is_none_or(|at| facts.now - at > AWAY))
+}
+
 fn is_without_backup(facts: &Facts<'_>) -> bool {
     let Some(view) = facts.backups else {
         return false;
@@ -148,8 +161,11 @@ mod tests {
 
     use super::*;
     use crate::agent::claim::Claim;
-    use crate::backup::job::{Outcome, Outcomes};
+    use crate::backup::outcome::{Outcome, Outcomes};
+    use crate::backup::target::state::TargetView;
     use crate::disk::Health;
+    use crate::model::target::TargetUrl;
+    use crate::settings::target::Target;
 
     const NOW: i64 = 1_796_126_400;
 
@@ -183,6 +199,7 @@ mod tests {
             on_the_stick: None,
             accepted: None,
             sticks: Vec::new(),
+            target: None,
             under_way: None,
             is_restoring: false,
             outcomes: Outcomes([("stick".to_owned(), outcome)].into()),
@@ -302,6 +319,55 @@ mod tests {
             let (level, found) = verdict(&facts);
             assert_eq!(found, key);
             assert_eq!(level == Level::Well, key == "home-well");
+        }
+    }
+
+    #[test]
+    fn a_target_that_was_missed_for_a_night_is_not_mentioned_yet() {
+        let (status, figures) = (status(), good());
+        let day = |days: i64| Some(NOW - days * 86_400);
+        for (is_set, error, worked, key) in [
+            (true, Some("off"), day(1), "home-well"),
+            (true, Some("off"), day(4), "home-target-failed"),
+            (true, Some("off"), None, "home-target-failed"),
+            (true, None, None, "home-well"),
+            // It is not used any more.
+            (false, Some("off"), day(9), "home-well"),
+        ] {
+            let mut view = backups(NOW, None);
+            let outcome = Outcome {
+                at: NOW,
+                worked,
+                error: error.map(str::to_owned),
+                ..Outcome::default()
+            };
+            view.outcomes.0.insert("target".to_owned(), outcome);
+            view.target = is_set.then(|| TargetView {
+                settings: Target {
+                    url: TargetUrl::new("sftp://perch@nas/backups").unwrap(),
+                    endpoint: None,
+                    region: None,
+                    access_key: None,
+                    authority: None,
+                },
+                public_key: None,
+                accepted: None,
+                offered: None,
+                lying: Vec::new(),
+                looked: None,
+            });
+            let facts = Facts {
+                chat: true,
+                status: &status,
+                backups: Some(&view),
+                update: None,
+                certificate: None,
+                is_damaged: false,
+                figures: &figures,
+                days_left: None,
+                now: NOW,
+            };
+            assert_eq!(verdict(&facts).1, key, "{is_set} {error:?} {worked:?}");
         }
     }
 

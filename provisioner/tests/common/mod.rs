@@ -40,6 +40,7 @@ pub fn reading(text: &str) -> (Document, Wishes) {
         files: &files,
         wifi: None,
         domain: None,
+        s3: None,
     };
     let wishes = read(&document, known);
     (document, wishes)

@@ -214,7 +214,7 @@ async fn an_older_backup_of_the_stick_is_chosen_from_a_list() {
     );
     let page = anna.send("/admin/backups/restore/stick", &[]).await;
     assert_eq!(page.location, "/admin/backups/restore");
-    assert_eq!(asked_for(&site), Job::Look);
+    assert_eq!(asked_for(&site), Job::LookAtStick);
     assert!(
         anna.open("/admin/backups/restore")
             .await

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod backup_target;
 mod backups;
 mod browser;
 mod certificate;

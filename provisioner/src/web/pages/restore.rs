@@ -10,14 +10,16 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
+use super::admin::backup_target::explained;
 use super::admin::backups::{again, under_way, view};
 use super::admin::power::UnderWay;
 use super::errors;
-use crate::agent::backups::BackupView;
+use crate::agent::backups::{BackupView, TargetCommand};
 use crate::agent::command::{Command, Why};
-use crate::backup::job::{Outcome, Source};
+use crate::backup::job::Source;
 use crate::backup::key::{KeyFault, RecoveryKey, WORDS};
 use crate::backup::open::FaultKind;
+use crate::backup::outcome::Outcome;
 use crate::backup::shelf::Lying;
 use crate::backup::{restore, shelf};
 use crate::web::files::receive;
@@ -37,6 +39,9 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/backups/restore/stick", post(look_admin))
         .route("/setup/restore/stick", post(look_setup))
 }
+
+/// Before the name of a backup on the target; no backup's name has a colon.
+const ON_TARGET: &str = "target:";
 
 /// A backup that lies where the box finds it.
 struct Choice {
@@ -135,13 +140,40 @@ async fn show(web: &Web, visitor: &Visitor, is_new: bool) -> Response {
         };
         return again(show_page(t.0, &shown));
     }
-    let of = |kind| view.outcomes.0.get(kind).and_then(|last| failed(t, last));
-    let fault = of("look").or_else(|| of("restore"));
+    if is_new && is_unseen(&view) {
+        // Nobody can press a button for it yet: the target is in the card's settings.
+        let look = Command::Target(TargetCommand::Look);
+        if web.agent.ask(visitor.actor(), look).await.is_ok() {
+            let shown = Busy {
+                page: Page::of(visitor),
+                text: under_way(t, "look"),
+            };
+            return again(show_page(t.0, &shown));
+        }
+    }
+    let outcome = |kind: &str| failed(t, view.outcomes.0.get(kind)?);
+    let looked = || outcome("look").filter(|_| is_new && view.target.is_some());
+    let fault = outcome("look-at-stick").or_else(|| outcome("restore")).or_else(looked);
     form_page(visitor, &view, is_new, fault)
+}
+
+/// Whether there is a target that nobody has looked at.
+fn is_unseen(view: &BackupView) -> bool {
+    let is_tried = view.outcomes.0.contains_key("look");
+    let target = view.target.as_ref();
+    !is_tried && target.is_some_and(|target| target.looked.is_none())
 }
 
 fn failed(t: Texts, last: &Outcome) -> Option<String> {
     let detail = last.error.as_deref()?;
+    if let Some(kind) = last.target {
+        let values = [
+            ("time", page::moment(last.at)),
+            ("detail", explained(t, kind, detail)),
+        ];
+        let values = values.each_ref().map(|(key, value)| (*key, value.as_str()));
+        return Some(t.with("restore-failed", &values));
+    }
     let key = match last.fault {
         Some(FaultKind::Foreign) => "restore-foreign",
         Some(FaultKind::WrongKey) => "restore-wrong-key",
@@ -179,6 +211,13 @@ fn form_page(
         if fault.is_none() && view.on_the_stick.as_ref().is_some_and(Vec::is_empty) {
             fault = Some(t.m("restore-stick-none"));
         }
+    }
+    for lying in view.target.iter().flat_map(|target| &target.lying) {
+        let values = [("name", lying.name.as_str()), ("size", &size(lying.bytes))];
+        choices.push(Choice {
+            title: t.with("restore-from-target", &values),
+            value: format!("{ON_TARGET}{}", lying.name),
+        });
     }
     let shown = Restore {
         page: Page::of(visitor),
@@ -243,6 +282,23 @@ enum Unread {
 }
 
 /// The fields in the order in which the form has them; the file, which is long, comes last and after all else is good.
+/// Where the backup is that somebody has chosen: none of their names has a colon or a slash.
+fn source_of(chosen: &str) -> Source {
+    let on_stick = chosen.strip_prefix(ON_STICK);
+    let on_stick = on_stick.and_then(|rest| rest.strip_prefix('/'));
+    match (on_stick, chosen.strip_prefix(ON_TARGET)) {
+        (Some(name), _) => Source::OnStick {
+            name: name.to_owned(),
+        },
+        (None, Some(name)) => Source::Target {
+            name: name.to_owned(),
+        },
+        (None, None) => Source::Box {
+            name: chosen.to_owned(),
+        },
+    }
+}
+
 async fn read(
     web: &Web,
     visitor: &Visitor,
@@ -294,18 +350,7 @@ async fn read(
     match chosen.as_str() {
         "" => Err(Unread::Text(t.m("restore-no-file"))),
         ON_STICK => Ok((Source::Stick, words)),
-        chosen => {
-            let on_stick = chosen.strip_prefix(ON_STICK);
-            let from = match on_stick.and_then(|rest| rest.strip_prefix('/')) {
-                Some(name) => Source::OnStick {
-                    name: name.to_owned(),
-                },
-                None => Source::Box {
-                    name: chosen.to_owned(),
-                },
-            };
-            Ok((from, words))
-        }
+        chosen => Ok((source_of(chosen), words)),
     }
 }
 

@@ -11,12 +11,13 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
+use super::backup_target::{TargetPanel, explained};
 use super::notice::Notice;
 use crate::agent::backups::BackupView;
 use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Command, Refusal, Why};
-use crate::backup::job::Outcome;
 use crate::backup::key::ASKED;
+use crate::backup::outcome::Outcome;
 use crate::backup::shelf;
 use crate::web::page::{self, Page, show as show_page};
 use crate::web::pages::errors;
@@ -38,9 +39,11 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 }
 
 /// A line about what was done last.
-struct Line {
-    is_good: bool,
-    text: String,
+pub struct Line {
+    /// Whether it worked.
+    pub is_good: bool,
+    /// What is said.
+    pub text: String,
 }
 
 /// A backup as the list shows it.
@@ -68,6 +71,7 @@ struct Backups {
     accepted: Option<String>,
     others: Vec<StickRow>,
     on_stick: Option<Line>,
+    target: TargetPanel,
     drilled: Option<Line>,
 }
 
@@ -96,8 +100,10 @@ pub async fn view(web: &Web, visitor: &Visitor) -> Result<BackupView, Refusal> {
 pub fn under_way(t: Texts, kind: &str) -> String {
     t.m(match kind {
         "stick" => "backup-busy-stick",
-        "drill" => "backup-busy-drill",
+        "target" => "backup-busy-target",
         "look" => "backup-busy-look",
+        "look-at-stick" => "backup-busy-look-at-stick",
+        "drill" => "backup-busy-drill",
         "restore" => "backup-busy-restore",
         _ => "backup-busy-make",
     })
@@ -116,7 +122,7 @@ async fn show(
     page(&web, &visitor, notice.text(visitor.t), None).await
 }
 
-async fn page(
+pub(super) async fn page(
     web: &Web,
     visitor: &Visitor,
     notice: Option<String>,
@@ -141,6 +147,7 @@ async fn page(
         key_made: view.key_made.map(page::moment),
         made: line("make", "backup-made"),
         on_stick: line("stick", "backup-stick-made"),
+        target: TargetPanel::of(t, &view),
         drilled: line("drill", "backup-drilled"),
         accepted: view.accepted.as_ref().map(|a| titled(&a.model, &a.serial)),
         others: others
@@ -167,10 +174,15 @@ fn titled(model: &str, serial: &str) -> String {
     format!("{model} ({serial})")
 }
 
-fn sentence(t: Texts, outcome: &Outcome, good: &str) -> Line {
+/// What came of a job; `good` is the key of the text where it worked.
+pub(super) fn sentence(t: Texts, outcome: &Outcome, good: &str) -> Line {
     let time = page::moment(outcome.at);
     if let Some(error) = &outcome.error {
-        let values = [("time", time.as_str()), ("detail", error)];
+        let detail = match outcome.target {
+            Some(kind) => explained(t, kind, error),
+            None => error.clone(),
+        };
+        let values = [("time", time.as_str()), ("detail", &detail)];
         return Line {
             is_good: false,
             text: t.with("backup-failed", &values),
@@ -261,7 +273,7 @@ async fn forget(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Re
     give(&web, &by.visitor, Command::ForgetStick, "?done=saved").await
 }
 
-async fn give(web: &Web, visitor: &Visitor, command: Command, done: &str) -> Response {
+pub(super) async fn give(web: &Web, visitor: &Visitor, command: Command, done: &str) -> Response {
     match web.agent.ask(visitor.actor(), command).await {
         Ok(_) => Redirect::to(&format!("/admin/backups{done}")).into_response(),
         Err(refusal) => {

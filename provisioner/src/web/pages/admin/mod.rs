@@ -1,5 +1,6 @@
 //! The administrators' pages. Each is in the list of [`AREAS`], which is the navigation.
 
+pub mod backup_target;
 pub mod backups;
 mod certificate;
 mod groups;
@@ -28,6 +29,7 @@ use crate::web::page::Page;
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
+        .merge(backup_target::routes())
         .merge(backups::routes())
         .merge(certificate::routes())
         .merge(groups::routes())
