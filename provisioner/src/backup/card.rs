@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Error, Result};
 use settings_file::Problem;
 
-use super::job::{Outcome, Outcomes, Source};
+use super::job::Source;
 use super::key::BoxKey;
 use super::open::Fault;
+use super::outcome::{Outcome, Outcomes};
 use super::restore::{self, Ready};
 use super::source::{NotThere, find};
 use super::stick;
@@ -78,7 +79,7 @@ pub fn prepare(machine: Machine<'_>) -> Result<Option<String>> {
 /// What the card asks for now. `None`: nothing, or its file has a problem, which the first boot names.
 fn asked(files: &Files) -> Option<Restore> {
     let secrets = Secrets::load(files).unwrap_or_default();
-    card::read(files, &secrets, &Default::default())
+    card::read(files, &secrets, &Default::default(), None)
         .wishes
         .restore
 }

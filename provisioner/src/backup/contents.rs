@@ -23,7 +23,7 @@ pub const BOX: &str = "box";
 pub const IMD: &str = "imd";
 
 /// The box's files, with who may read each; what the settings ask for besides is made anew from them. What is not here is not restored, and an entry with another name is refused.
-pub const FILES: [(&str, Access); 16] = [
+pub const FILES: [(&str, Access); 19] = [
     (state::PATH, Access::Everyone),
     (secrets::PATH, Access::Root),
     (claim::MADE, Access::Everyone),

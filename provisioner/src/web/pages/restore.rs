@@ -281,7 +281,6 @@ enum Unread {
     Text(String),
 }
 
-/// The fields in the order in which the form has them; the file, which is long, comes last and after all else is good.
 /// Where the backup is that somebody has chosen: none of their names has a colon or a slash.
 fn source_of(chosen: &str) -> Source {
     let on_stick = chosen.strip_prefix(ON_STICK);
@@ -299,6 +298,7 @@ fn source_of(chosen: &str) -> Source {
     }
 }
 
+/// The fields in the order in which the form has them; the file, which is long, comes last and after all else is good.
 async fn read(
     web: &Web,
     visitor: &Visitor,
