@@ -6,7 +6,7 @@
 //! - [`card`]: an image file as a user would flash it, and the files on its FAT partition.
 //! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
 //! - [`guest`], [`tuning`]: what the scenarios ask a booted box.
-//! - [`host_box`]: a box's agent, pages and chat server on this computer.
+//! - [`host_box`]: a box's agent, pages and chat server on this computer; [`host_owner`]: what its owner asks of it in a shell.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
 //! - [`peers`], with [`dns`]: other servers from Debian's packages, and the names by which they find `imd`.
 //! - [`pebble`]: a certificate authority that speaks ACME; [`certified_box`]: a box that asks it.
@@ -38,6 +38,7 @@ pub mod fill;
 pub mod guest;
 pub mod host_box;
 pub mod host_imd;
+pub mod host_owner;
 pub mod lab;
 pub mod moments;
 pub mod new_box;
