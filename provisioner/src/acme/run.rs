@@ -50,6 +50,11 @@ impl Kept {
 /// Somebody else is at work, or what came of it cannot be kept or taken up.
 pub fn work(machine: Machine<'_>, asked: bool) -> Result<State> {
     let Machine { files, system } = machine;
+    // Most boxes want none: their hourly look writes nothing at all.
+    let is_on = BoxState::load(files)?.settings.acme.is_on();
+    if !is_on && Kept::load(files).state == State::Off {
+        return Ok(State::Off);
+    }
     let _lock = lock(files)?;
     let now = || system.now().unix_timestamp();
     let (mut kept, acme) = look(machine, now())?;

@@ -1,14 +1,14 @@
 //! The domain's certificate in service: one file with the key and the chain, so that a power cut leaves the old pair or the
 //! new one, and nginx's part for the domain, which is there only while the file is good.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rcgen::KeyPair;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
 use super::machine::Held;
 use crate::files::{Access, Files};
-use crate::firstboot::certificates::{AUTHORITY, holds_key};
+use crate::firstboot::certificates::holds_key;
 use crate::firstboot::state::BoxState;
 use crate::model::Domain;
 use crate::settings::outputs::Action;
@@ -17,8 +17,6 @@ use crate::settings::outputs::Action;
 pub const FILE: &str = "/var/lib/perch/tls/domain.pem";
 /// What nginx includes for the domain.
 pub const NGINX: &str = "/etc/perch/nginx-domain.conf";
-
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
 /// The two files, with who may read them.
 pub const FILES: [(&str, Access); 2] = [(FILE, Access::Group("imd")), (NGINX, Access::Everyone)];
@@ -90,23 +88,6 @@ pub fn install(files: &Files, domain: &Domain, text: &str) -> Result<()> {
     files.replace(FILE, text.as_bytes(), Access::Group("imd"))?;
     files.replace(NGINX, nginx(domain).as_bytes(), Access::Everyone)?;
     Ok(())
-}
-
-/// Who a program on the box trusts that calls the box by its domain: its own authority, and those that signed the domain's
-/// certificate.
-///
-/// # Errors
-/// The box has no authority.
-pub fn trusted(files: &Files) -> Result<Vec<u8>> {
-    let own = files.read(AUTHORITY)?;
-    let mut text = own.context("the box has no certificate authority")?;
-    let domain = files.read(FILE)?.unwrap_or_default();
-    for part in domain.split(BEGIN).skip(2) {
-        text.push('\n');
-        text.push_str(BEGIN);
-        text.push_str(part);
-    }
-    Ok(text.into_bytes())
 }
 
 /// A domain has no character that nginx would take for one of its own.

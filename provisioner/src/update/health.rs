@@ -12,8 +12,8 @@ use super::FOLDER;
 use super::login::{Account, send_to_oneself};
 use super::machine::Slot;
 use super::tls;
-use crate::acme::service;
 use crate::files::Files;
+use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::state::BoxState;
 use crate::imd_config;
 use crate::system::System;
@@ -157,8 +157,10 @@ fn settled(system: &dyn System) -> Result<()> {
 
 /// Somebody logs in over TLS and sends a message, which arrives.
 fn chat(files: &Files, system: &dyn System) -> Result<()> {
-    let domain = BoxState::load(files)?.domain();
-    let authority = service::trusted(files)?;
+    let state = BoxState::load(files)?;
+    let (domain, host) = (state.domain(), own_name(&state));
+    let authority =
+        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
     let password = random()?;
     let imd = |action: &[&str], stdin: Option<&str>| {
         let mut command = vec!["/usr/bin/imd", "user"];
@@ -177,6 +179,7 @@ fn chat(files: &Files, system: &dyn System) -> Result<()> {
         &Account {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5223)),
             domain: domain.as_str(),
+            host: &host,
             name: NAME,
             password: &password,
             authority: &authority,
@@ -189,11 +192,18 @@ fn chat(files: &Files, system: &dyn System) -> Result<()> {
 
 /// The box's first page comes over TLS.
 fn page(files: &Files) -> Result<()> {
-    let domain = BoxState::load(files)?.domain();
-    let authority = service::trusted(files)?;
+    let host = own_name(&BoxState::load(files)?);
+    let authority =
+        fs::read(files.path(AUTHORITY)).context("the box has no certificate authority")?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
-    tls::first_page(address, domain.as_str(), &authority, START_OF_PAGE)
+    tls::first_page(address, &host, &authority, START_OF_PAGE)
         .context("the box's page does not come")
+}
+
+/// The name that the box's own certificate is shown for, whatever another authority has given for the domain: its fault is none
+/// of the system's.
+fn own_name(state: &BoxState) -> String {
+    format!("{}.local", state.host_name())
 }
 
 fn random() -> Result<String> {

@@ -18,8 +18,10 @@ const LARGEST: usize = 1 << 18;
 pub struct Account<'a> {
     /// Direct TLS (XEP-0368).
     pub address: SocketAddr,
-    /// The domain, which the certificate must be for.
+    /// The domain of its address.
     pub domain: &'a str,
+    /// The name that the certificate must be for.
+    pub host: &'a str,
     /// The part before `@`.
     pub name: &'a str,
     /// The password.
@@ -72,7 +74,7 @@ impl Talk {
         Ok(Self {
             stream: tls::connect(
                 account.address,
-                account.domain,
+                account.host,
                 account.authority,
                 "xmpp-client",
                 PATIENCE,
@@ -177,6 +179,7 @@ mod tests {
         let account = Account {
             address,
             domain: "perch.local",
+            host: "perch.local",
             name: "x",
             password: "y",
             authority: b"",
