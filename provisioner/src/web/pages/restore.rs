@@ -153,7 +153,9 @@ async fn show(web: &Web, visitor: &Visitor, is_new: bool) -> Response {
     }
     let outcome = |kind: &str| failed(t, view.outcomes.0.get(kind)?);
     let looked = || outcome("look").filter(|_| is_new && view.target.is_some());
-    let fault = outcome("look-at-stick").or_else(|| outcome("restore")).or_else(looked);
+    let fault = outcome("look-at-stick")
+        .or_else(|| outcome("restore"))
+        .or_else(looked);
     form_page(visitor, &view, is_new, fault)
 }
 
