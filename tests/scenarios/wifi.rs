@@ -1,7 +1,6 @@
 //! A box joins the Wi-Fi network of its `perch.toml`, on radios that the kernel makes up (mac80211_hwsim): one is the box's, the other an access
 //! point with DHCP. It proves files, units, sandbox and networkd; nothing of a real radio, its firmware or its country.
-//!
-//! **Not run yet.** It wants a kernel with the module mac80211_hwsim, and says so without.
+//! It wants a kernel with the module mac80211_hwsim, which the image's has.
 
 use std::time::Duration;
 
