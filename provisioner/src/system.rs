@@ -130,23 +130,32 @@ pub struct Said {
     pub complaint: String,
 }
 
-/// The input is a few lines, less than a pipe holds: a program that talks while it reads them does not stand still.
 fn talk(command: &[&str], stdin: &str) -> Result<Said> {
+    // Its words are read here.
+    said(process(command)?.env("LC_ALL", "C"), Some(stdin))
+}
+
+fn process(command: &[&str]) -> Result<Command> {
     let [program, arguments @ ..] = command else {
         bail!("no program to run")
     };
-    let mut child = Command::new(program)
-        .args(arguments)
-        // Its words are read here.
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+    let mut process = Command::new(program);
+    process.args(arguments);
+    Ok(process)
+}
+
+/// Runs a process to its end. The input is a few lines, less than a pipe holds: a program that talks while it reads them does not
+/// stand still.
+fn said(process: &mut Command, stdin: Option<&str>) -> Result<Said> {
+    process.stdin(stdin.map_or_else(Stdio::null, |_| Stdio::piped()));
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = process.get_program().display().to_string();
+    let mut child = process
         .spawn()
         .with_context(|| format!("starting {program}"))?;
-    if let Some(mut pipe) = child.stdin.take() {
+    if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
         // A program that fails early closes its end; its status says more than the broken pipe.
-        let _ = pipe.write_all(stdin.as_bytes());
+        let _ = pipe.write_all(text.as_bytes());
     }
     let output = child
         .wait_with_output()
@@ -168,54 +177,23 @@ impl System for Linux {
         command: &[&str],
         stdin: Option<&str>,
     ) -> Result<(i32, String)> {
-        let [program, arguments @ ..] = command else {
-            bail!("no program to run")
-        };
-        let mut process = Command::new(program);
-        process
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        process.stdin(if stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        });
+        let mut process = process(command)?;
         if let Some(user) = user {
             let found = nix::unistd::User::from_name(user)
                 .with_context(|| format!("looking up user {user}"))?;
             let found = found.with_context(|| format!("there is no user {user}"))?;
             process.uid(found.uid.as_raw()).gid(found.gid.as_raw());
         }
-        let mut child = process
-            .spawn()
-            .with_context(|| format!("starting {program}"))?;
-        if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
-            // A program that fails early closes its end; its status says more than the broken pipe.
-            let _ = pipe.write_all(text.as_bytes());
-        }
-        let output = child
-            .wait_with_output()
-            .with_context(|| format!("waiting for {program}"))?;
-        let status = output.status.code().unwrap_or(128);
-        let said = if status == 0 {
-            &output.stdout
-        } else {
-            &output.stderr
-        };
-        Ok((status, String::from_utf8_lossy(said).trim().to_owned()))
+        let said = said(&mut process, stdin)?;
+        Ok(match said.status {
+            0 => (0, said.output.trim().to_owned()),
+            status => (status, said.complaint),
+        })
     }
 
     fn ask(&self, command: &[&str]) -> Result<(i32, String)> {
-        let [program, arguments @ ..] = command else {
-            bail!("no program to run")
-        };
-        let mut process = Command::new(program);
-        process.args(arguments).stdin(Stdio::null());
-        let output = process.output();
-        let output = output.with_context(|| format!("starting {program}"))?;
-        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok((output.status.code().unwrap_or(128), printed))
+        let said = said(&mut process(command)?, None)?;
+        Ok((said.status, said.output.trim().to_owned()))
     }
 
     fn unit_property(&self, unit: &str, property: &str) -> Result<Option<String>> {

@@ -101,10 +101,10 @@ fn domain_pair(files: &TlsFiles) -> Option<Shown> {
         .ok()
 }
 
-/// The files that hold the certificate for the domain, and its key.
+/// The files that hold the certificate for the domain, and its key: the usual ones where the domain's own cannot be used.
 pub(super) fn files_for_domain(files: &TlsFiles) -> (&Path, &Path) {
     match files.domain_certificate.as_deref() {
-        Some(path) if path.exists() => (path, path),
+        Some(path) if domain_pair(files).is_some() => (path, path),
         _ => (&files.certificate, &files.key),
     }
 }
@@ -266,6 +266,7 @@ mod tests {
         // The key of another certificate.
         std::fs::write(place("domain.pem"), format!("{key}{own}")).unwrap();
         assert!(of(&files).domain.is_none());
+        assert_eq!(files_for_domain(&files).0, files.certificate);
     }
 
     #[test]

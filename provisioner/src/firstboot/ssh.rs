@@ -45,9 +45,24 @@ pub fn make_host_key_if_missing(files: &Files, system: &dyn System) -> Result<()
     make_host_key(files, system)
 }
 
-/// The public key takes its name first: whoever sees the private one sees a pair.
 fn make_host_key(files: &Files, system: &dyn System) -> Result<()> {
-    let (key, new) = (files.path(HOST_KEY), files.path(format!("{HOST_KEY}.new")));
+    make_key(files, HOST_KEY, "", |command| {
+        system.run(command, None).map(drop)
+    })
+}
+
+/// Makes an Ed25519 key pair in the place of any other; `run` runs ssh-keygen(1). The public key takes its name first: whoever sees
+/// the private one sees a pair.
+///
+/// # Errors
+/// It cannot be made or written.
+pub fn make_key(
+    files: &Files,
+    place: &str,
+    comment: &str,
+    run: impl FnOnce(&[&str]) -> Result<()>,
+) -> Result<()> {
+    let (key, new) = (files.path(place), files.path(format!("{place}.new")));
     let public_of = |path: &std::path::Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".pub");
@@ -57,24 +72,19 @@ fn make_host_key(files: &Files, system: &dyn System) -> Result<()> {
         files.remove_link(&leftover)?;
     }
     files.change()?;
-    let path = new
-        .to_str()
-        .context("the path of the SSH host key is not UTF-8")?;
-    system.run(
-        &[
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            "",
-            "-f",
-            path,
-        ],
-        None,
-    )?;
+    let path = new.to_str().context("the path of the key is not UTF-8")?;
+    run(&[
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ed25519",
+        "-N",
+        "",
+        "-C",
+        comment,
+        "-f",
+        path,
+    ])?;
     for made in [&new, &public_of(&new)] {
         std::fs::File::open(made)
             .and_then(|file| file.sync_all())

@@ -58,6 +58,21 @@ fn good() -> Figures {
     }
 }
 
+/// A box that runs, of which nothing else is known.
+fn facts<'a>(status: &'a BoxStatus, view: &'a BackupView, figures: &'a Figures) -> Facts<'a> {
+    Facts {
+        chat: true,
+        status,
+        backups: Some(view),
+        update: None,
+        certificate: None,
+        is_damaged: false,
+        figures,
+        days_left: None,
+        now: NOW,
+    }
+}
+
 fn with_disk(state: State) -> Figures {
     let health = Health {
         state,
@@ -104,14 +119,7 @@ fn the_worst_thing_is_said_first() {
     for (chat, figures, key) in table {
         let facts = Facts {
             chat,
-            status: &status,
-            backups: Some(&view),
-            update: None,
-            certificate: None,
-            is_damaged: false,
-            figures: &figures,
-            days_left: None,
-            now: NOW,
+            ..facts(&status, &view, &figures)
         };
         assert_eq!(verdict(&facts).1, key, "{figures:?}");
     }
@@ -119,17 +127,11 @@ fn the_worst_thing_is_said_first() {
 
 #[test]
 fn a_damaged_system_is_said_before_what_can_wait() {
-    let (status, view) = (status(), backups(NOW - 40 * 86_400, None));
+    let (status, figures) = (status(), good());
+    let view = backups(NOW - 40 * 86_400, None);
     let facts = Facts {
-        chat: true,
-        status: &status,
-        backups: Some(&view),
-        update: None,
-        certificate: None,
         is_damaged: true,
-        figures: &good(),
-        days_left: None,
-        now: NOW,
+        ..facts(&status, &view, &figures)
     };
     assert_eq!(verdict(&facts), (Level::Unwell, "update-damaged"));
 }
@@ -147,15 +149,8 @@ fn what_can_wait_is_said_when_nothing_is_wrong() {
         (without, None, "home-no-backup"),
     ] {
         let facts = Facts {
-            chat: true,
-            status: &status,
-            backups: Some(&view),
-            update: None,
-            certificate: None,
-            is_damaged: false,
-            figures: &figures,
             days_left,
-            now: NOW,
+            ..facts(&status, &view, &figures)
         };
         let (level, found) = verdict(&facts);
         assert_eq!(found, key);
@@ -197,17 +192,7 @@ fn a_target_that_was_missed_for_a_night_is_not_mentioned_yet() {
             lying: Vec::new(),
             looked: None,
         });
-        let facts = Facts {
-            chat: true,
-            status: &status,
-            backups: Some(&view),
-            update: None,
-            certificate: None,
-            is_damaged: false,
-            figures: &figures,
-            days_left: None,
-            now: NOW,
-        };
+        let facts = facts(&status, &view, &figures);
         assert_eq!(verdict(&facts).1, key, "{is_set} {error:?} {worked:?}");
     }
 }
@@ -234,15 +219,8 @@ fn an_update_is_mentioned_when_it_failed_or_can_be_installed() {
     ] {
         let update = of(&json);
         let facts = Facts {
-            chat: true,
-            status: &status,
-            backups: Some(&view),
             update: Some(&update),
-            certificate: None,
-            is_damaged: false,
-            figures: &figures,
-            days_left: None,
-            now: NOW,
+            ..facts(&status, &view, &figures)
         };
         assert_eq!(verdict(&facts).1, key, "{json}");
     }
@@ -274,15 +252,8 @@ fn a_certificate_is_mentioned_when_it_ends_soon_or_cannot_be_had() {
         (failed(None), "home-certificate-failed"),
     ] {
         let facts = Facts {
-            chat: true,
-            status: &status,
-            backups: Some(&view),
-            update: None,
             certificate: Some(&certificate),
-            is_damaged: false,
-            figures: &figures,
-            days_left: None,
-            now: NOW,
+            ..facts(&status, &view, &figures)
         };
         assert_eq!(verdict(&facts).1, key, "{certificate:?}");
     }

@@ -12,6 +12,7 @@ use super::send::UNFINISHED;
 use super::{Listing, Place, state};
 use crate::backup::shelf::Lying;
 use crate::files::Files;
+use crate::firstboot::ssh::make_key;
 use crate::model::target::SftpAddress;
 use crate::settings::apply::Machine;
 use crate::settings::target::Target;
@@ -47,44 +48,21 @@ pub fn public_key(files: &Files) -> Result<Option<String>> {
     Ok(text.map(|text| text.trim().to_owned()))
 }
 
-/// Makes the box's key if there is none.
+/// Makes the box's key if there is none. Half a pair is none.
 fn make_key_if_missing(machine: Machine<'_>) -> Result<()> {
     let files = machine.files;
-    let both = [files.path(KEY), files.path(PUBLIC_KEY)];
-    let is_whole = |place: &std::path::PathBuf| place.metadata().is_ok_and(|about| about.len() > 0);
-    if both.iter().all(is_whole) {
+    let [key, public_key] = [files.path(KEY), files.path(PUBLIC_KEY)];
+    if key.exists() && public_key.exists() {
         return Ok(());
     }
-    // Half a pair is none, and a power cut may have left an empty file.
-    files.remove(KEY)?;
-    files.remove(PUBLIC_KEY)?;
-    let place = files.path(KEY);
-    if let Some(folder) = place.parent() {
+    if let Some(folder) = key.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
-    let path = place.to_str().context("the path of the key is not UTF-8")?;
-    files.change()?;
-    let made = machine.system.talk(
-        &[
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            "perch-backup",
-            "-f",
-            path,
-        ],
-        "",
-    )?;
-    anyhow::ensure!(made.status == 0, "ssh-keygen: {}", made.complaint);
-    for made in both {
-        let synced = std::fs::File::open(&made).and_then(|file| file.sync_all());
-        synced.with_context(|| format!("syncing {}", made.display()))?;
-    }
-    Ok(())
+    make_key(files, KEY, "perch-backup", |command| {
+        let made = machine.system.talk(command, "")?;
+        anyhow::ensure!(made.status == 0, "ssh-keygen: {}", made.complaint);
+        Ok(())
+    })
 }
 
 /// A folder of an SSH server.
