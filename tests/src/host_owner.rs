@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -12,6 +12,14 @@ use serde_json::{Value, json};
 use crate::host_box::HostBox;
 use crate::lab::Lab;
 use crate::wait::wait_until;
+
+/// The box's own folder of backups.
+const BACKUPS: &str = "root/var/lib/perch-backup";
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
 
 /// A box with a recovery key.
 pub struct Owner {
@@ -113,12 +121,20 @@ impl Owner {
         said(command, &[&["backup"], arguments].concat(), "")
     }
 
-    /// `provisioner backup`.
+    /// `provisioner backup`. A new backup has a name of its own: names are told apart by the second.
     ///
     /// # Errors
     ///
     /// It cannot be started.
     pub fn backup(&self, arguments: &[&str]) -> Result<Said> {
+        wait_until(Duration::from_secs(10), "another second", || {
+            let newest = self.newest().ok();
+            let since =
+                newest.and_then(|(name, _)| self.host.file(BACKUPS).join(name).metadata().ok());
+            let since = since.map(|about| about.modified()).transpose()?;
+            let is_another = since.is_none_or(|since| seconds(SystemTime::now()) > seconds(since));
+            Ok(is_another.then_some(()))
+        })?;
         self.run(&[&["backup"], arguments].concat(), "")
     }
 
@@ -138,13 +154,13 @@ impl Owner {
     ///
     /// There is none.
     pub fn newest(&self) -> Result<(String, Vec<u8>)> {
-        let folder = self.host.file("root/var/lib/perch-backup");
+        let folder = self.host.file(BACKUPS);
         let found = fs::read_dir(folder).context("the box's backups")?.flatten();
         let name = found
             .filter_map(|entry| entry.file_name().into_string().ok())
             .find(|name| name.ends_with(".age"));
         let name = name.context("no backup on the box")?;
-        let content = fs::read(self.host.file("root/var/lib/perch-backup").join(&name))?;
+        let content = fs::read(self.host.file(BACKUPS).join(&name))?;
         Ok((name, content))
     }
 
