@@ -130,8 +130,8 @@ fn request_of_file(machine: Machine<'_>, file: &str) -> Result<Request> {
 
 fn make(machine: Machine<'_>, request: &Request, dry_run: bool) -> Result<()> {
     if dry_run {
-        let plan = preview(machine, request)?;
-        print_lines("nothing would change", &plan.lines());
+        let would = preview(machine, request)?;
+        print_lines("nothing would change", &would.plan.lines());
         return Ok(());
     }
     let done = change(machine, request, &who())?;

@@ -171,7 +171,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     running.system.commands.borrow_mut().clear();
     let text = "domain = \"chat.example.org\"\n[network]\nipv4 = \"192.168.1.50/24\"\n";
     let request = request_of_text(running.machine(), "new.toml", text).unwrap();
-    let lines = preview(running.machine(), &request).unwrap().lines();
+    let lines = preview(running.machine(), &request).unwrap().plan.lines();
     assert_eq!(
         lines,
         [
@@ -427,6 +427,63 @@ fn pulling_the_plug_takes_an_unconfirmed_network_back() {
     assert!(status.contains("was not confirmed"), "{status}");
     boot(running.folder.path(), &running.system);
     assert!(!running.has(WIRED));
+}
+
+const SUPPLICANT: &str = "/etc/perch/wpa_supplicant.conf";
+const AT_HOME: [(&str, &str); 2] = [("wifi.ssid", "Home"), ("wifi.password", "correct horse")];
+const NEXT_DOOR: [(&str, &str); 2] = [("wifi.ssid", "Next door"), ("wifi.password", "wrong horse")];
+
+#[test]
+fn a_new_wifi_network_goes_back_with_its_password_unless_it_is_confirmed() {
+    for way_back in ["time", "plug"] {
+        let running = Running::new();
+        let first = running.set(&AT_HOME).unwrap();
+        assert!(!first.on_trial, "nobody can have come by Wi-Fi");
+        let at_home = get(running.folder.path(), SUPPLICANT);
+        assert!(running.set(&NEXT_DOOR).unwrap().on_trial);
+        // Another one nobody was sure of, and a password alone.
+        assert!(
+            running
+                .set(&[("wifi.password", "third horse")])
+                .unwrap()
+                .on_trial
+        );
+        assert!(get(running.folder.path(), SUPPLICANT).contains("third horse"));
+        if way_back == "time" {
+            assert!(time_out(running.machine()).unwrap());
+        } else {
+            boot(running.folder.path(), &running.system);
+        }
+        assert_eq!(
+            get(running.folder.path(), SUPPLICANT),
+            at_home,
+            "{way_back}"
+        );
+        let secrets = get(running.folder.path(), "/var/lib/perch/secrets.json");
+        assert!(
+            !secrets.contains("wrong horse") && !secrets.contains("third horse"),
+            "{secrets}"
+        );
+        running.set(&NEXT_DOOR).unwrap();
+        confirm(running.machine()).unwrap();
+        assert!(!time_out(running.machine()).unwrap());
+        let secrets = get(running.folder.path(), "/var/lib/perch/secrets.json");
+        assert!(!secrets.contains("correct horse"), "{secrets}");
+        assert!(get(running.folder.path(), SUPPLICANT).contains("wrong horse"));
+    }
+}
+
+#[test]
+fn wifi_that_is_left_comes_back_unless_it_is_confirmed() {
+    let running = Running::new();
+    running.set(&AT_HOME).unwrap();
+    let at_home = get(running.folder.path(), SUPPLICANT);
+    let gone = running
+        .set(&[("wifi.ssid", ""), ("wifi.password", "")])
+        .unwrap();
+    assert!(gone.on_trial && !running.has(SUPPLICANT));
+    assert!(time_out(running.machine()).unwrap());
+    assert_eq!(get(running.folder.path(), SUPPLICANT), at_home);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
 
     let database = copy_database(&scene.vm, &scene.lab)?;
     let check = |database: &PathBuf, said| {
-        let found = runtime.block_on(Archives::default().check(database, &server.domain, said))?;
+        let found = runtime.block_on(Archives::default().check(database, &server.domain, &said))?;
         scene
             .lab
             .note(&format!("{}: {found:?}", database.display()));

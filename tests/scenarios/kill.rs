@@ -67,7 +67,7 @@ fn no_kill_loses_or_doubles_what_was_acknowledged() -> Result<()> {
         let said = runtime.block_on(talkers.said());
         slowest = slowest.max(back(&mut imd, &runtime)?);
         let database = lab.work.join("data/imd.sqlite");
-        let found = runtime.block_on(archives.check(&database, DOMAIN, said))?;
+        let found = runtime.block_on(archives.check(&database, DOMAIN, &said))?;
         ensure!(found.acknowledged >= enough, "kill {run}: {found:?}");
         all.acknowledged += found.acknowledged;
         all.more += found.more;

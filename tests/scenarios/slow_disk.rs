@@ -134,7 +134,7 @@ fn survives(
     disk.set(AT_ONCE);
     imd.start_again()?;
     let database = lab.work.join("data/imd.sqlite");
-    let found = runtime.block_on(Archives::default().check(&database, DOMAIN, said))?;
+    let found = runtime.block_on(Archives::default().check(&database, DOMAIN, &said))?;
     lab.note(&format!("{found:?}"));
     ensure!(found.acknowledged >= 1500, "{found:?}");
     drop(imd);

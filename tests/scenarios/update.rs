@@ -40,7 +40,7 @@ fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
     let database = copy_database(&scene.vm, &scene.lab)?;
     let domain = guest::domain(&scene.vm)?;
     for said in [cut_off, restarted] {
-        let found = runtime.block_on(Archives::default().check(&database, &domain, said))?;
+        let found = runtime.block_on(Archives::default().check(&database, &domain, &said))?;
         scene
             .lab
             .note(&format!("acknowledged and in the archives: {found:?}"));

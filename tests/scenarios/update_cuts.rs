@@ -1,7 +1,11 @@
-//! The power is cut while a box is updated and people talk: it starts by itself into one of its two versions, has every message that
+//! The power is cut while boxes are updated and people talk: each starts by itself into one of its two versions, has every message that
 //! it had acknowledged, and can be updated then.
+//!
+//! A box goes on after a cut: its next update, whose power is cut too, is that later one. A box that has come through two versions is
+//! left for a new one.
 
-use std::ops::Range;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,72 +17,290 @@ use perch_tests::lab::Lab;
 use perch_tests::moments::{moments, number_from};
 use perch_tests::publisher::Publisher;
 use perch_tests::qemu::{Board, WATCHDOG};
-use perch_tests::talkers::{self, Archives, Talkers};
-use perch_tests::update_scene::{GOOD, copy_database};
+use perch_tests::talkers::{self, Archives, Said, Talkers};
+use perch_tests::update_scene::{BAD, GOOD, copy_database};
 use perch_tests::updates::{Change, keys, outcome, publish, release, status, subscribe};
 use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use perch_tests::xmpp::Connector;
+use tokio::runtime::Runtime;
 
 /// People who talk as fast as they can.
 const TALKERS: usize = 4;
 /// How often the power is cut, unless `PERCH_CUTS` says otherwise.
-const CUTS: u32 = 2;
+const CUTS: u64 = 2;
+/// Boxes beside each other, unless `PERCH_CUTS_BOXES` says otherwise: much of an update is waiting.
+const BOXES: u64 = 1;
+/// The versions that a box comes through.
+const VERSIONS: [&str; 2] = [GOOD, BAD];
 /// How long a box may take from a cut until its update is over, one way or the other.
 const AT_REST: Duration = Duration::from_secs(1800);
 /// The page's button.
 const INSTALL: &str = "systemctl --no-block start perch-update@install.service";
 
-struct Place {
-    lab: Lab,
-    key: SshKey,
+#[test]
+#[ignore = "run `ci/powercut`"]
+fn a_box_whose_power_is_cut_in_an_update_starts_with_all_that_was_acknowledged() -> Result<()> {
+    let lab = Lab::new("update_cuts", "moments")?;
+    let bundles = VERSIONS.map(|version| release(&lab, version, &Change::default(), &keys()));
+    let bundles = bundles.into_iter().collect::<Result<Vec<_>>>()?;
+    let cuts = number_from("PERCH_CUTS", CUTS)?;
+    let from = number_from("PERCH_CUTS_FROM", 0)?;
+    let to = number_from("PERCH_CUTS_TO", cuts)?;
+    ensure!(
+        from < to && to <= cuts,
+        "cuts {from} to {to} are none of {cuts}"
+    );
+    let boxes = number_from("PERCH_CUTS_BOXES", BOXES)?.clamp(1, to - from);
+    let cuts = u32::try_from(cuts).context("PERCH_CUTS")?;
+    let seed = number_from("PERCH_SEED", 2026)?;
+    lab.note(&format!(
+        "cuts {from} to {to} of {cuts}, seed {seed}, on {boxes} boxes"
+    ));
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let (lab, bundles) = (&lab, &bundles);
+        let threads: Vec<_> = (0..boxes)
+            .map(|number| {
+                let numbers = (from..to).filter(move |cut| cut % boxes == number);
+                scope.spawn(move || {
+                    let mut bench = Bench::new(number, bundles)?;
+                    let all = moments(seed, cuts, Duration::ZERO, bench.whole()?);
+                    let mut failures = Vec::new();
+                    for cut in early_and_late_by_turns(numbers.collect()) {
+                        let moment = all[usize::try_from(cut)?];
+                        let what = format!("cut {cut}, {} s after the button", moment.as_secs());
+                        match bench.cut(moment) {
+                            Ok(how) => lab.note(&format!("{what}: {how}")),
+                            Err(error) => {
+                                lab.note(&format!("{what}: FAILED: {error:?}"));
+                                failures.push(what);
+                                bench.end_box();
+                            }
+                        }
+                    }
+                    bench.finish()?;
+                    Ok(failures)
+                })
+            })
+            .collect();
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok(Ok(failures)) => failures,
+            Ok(Err(error)) => vec![format!("{error:?}")],
+            Err(_) => vec!["a thread panicked".to_owned()],
+        });
+        ended.flatten().collect()
+    });
+    ensure!(failures.is_empty(), "{failures:#?}");
+    lab.passed();
+    Ok(())
 }
 
-impl Place {
+/// A late cut ends in the new version, so that an early one is followed by an update that succeeds.
+fn early_and_late_by_turns(numbers: Vec<u64>) -> Vec<u64> {
+    let mut left = VecDeque::from(numbers);
+    let mut order = Vec::new();
+    while let Some(early) = left.pop_front() {
+        order.push(early);
+        order.extend(left.pop_back());
+    }
+    order
+}
+
+/// Where one box after the other has its power cut.
+struct Bench {
+    lab: Lab,
+    key: SshKey,
+    publisher: Publisher,
+    bundles: Vec<PathBuf>,
+    runtime: Runtime,
+    /// A box with people, which knows of a newer version.
+    prepared: Card,
+    current: Option<Current>,
+}
+
+/// The box whose turn it is.
+struct Current {
+    vm: Vm,
+    card: Card,
+    /// Which of the versions is offered to it.
+    offered: usize,
+    /// What was said before each cut.
+    said: Vec<(usize, Vec<Said>)>,
+    /// Who talks now.
+    talkers: Talkers,
+}
+
+impl Bench {
+    fn new(number: u64, bundles: &[PathBuf]) -> Result<Self> {
+        let lab = Lab::new("update_cuts", &format!("box-{number}"))?;
+        let key = SshKey::new(&lab)?;
+        let publisher = Publisher::start(&lab.work)?;
+        publish(&publisher, VERSIONS[0], &bundles[0], &keys())?;
+        let prepared = Card::flash(&lab, "prepared")?;
+        prepared.write("perch.toml", perch_toml(&key).as_bytes())?;
+        let bench = Self {
+            lab,
+            key,
+            publisher,
+            bundles: bundles.to_vec(),
+            runtime: Runtime::new().context("start tokio")?,
+            prepared,
+            current: None,
+        };
+        let vm = bench.start(&bench.prepared)?;
+        subscribe(&vm, &bench.publisher)?;
+        for person in 0..TALKERS {
+            guest::add_user(&vm, &talkers::name(person), talkers::PASSWORD)?;
+        }
+        vm.run("provisioner update check")?;
+        vm.power_off()?;
+        Ok(bench)
+    }
+
     fn start(&self, card: &Card) -> Result<Vm> {
         let mut vm = Vm::start_with(&self.lab, Board::Virt, card, &self.key, &WATCHDOG)?;
         vm.wait_ready()?;
         Ok(vm)
     }
 
-    /// A box with people, which knows of a newer version.
-    fn prepare(&self, publisher: &Publisher) -> Result<Card> {
-        let card = Card::flash(&self.lab, "prepared")?;
-        card.write("perch.toml", perch_toml(&self.key).as_bytes())?;
-        let vm = self.start(&card)?;
-        subscribe(&vm, publisher)?;
-        for person in 0..TALKERS {
-            guest::add_user(&vm, &talkers::name(person), talkers::PASSWORD)?;
+    /// The box, or a new one.
+    fn take(&mut self) -> Result<Current> {
+        if let Some(current) = self.current.take() {
+            return Ok(current);
         }
-        vm.run("provisioner update check")?;
-        vm.power_off()?;
-        Ok(card)
+        publish(&self.publisher, VERSIONS[0], &self.bundles[0], &keys())?;
+        let card = self.prepared.copy(&self.lab, "cut")?;
+        let vm = self.start(&card)?;
+        Ok(Current {
+            talkers: self.talk(&vm, &card, 0)?,
+            vm,
+            card,
+            offered: 0,
+            said: Vec::new(),
+        })
+    }
+
+    /// People log in and talk, and are answered.
+    fn talk(&self, vm: &Vm, card: &Card, run: usize) -> Result<Talkers> {
+        let server = server_on(vm, card, &self.lab)?;
+        let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
+        let talkers = self
+            .runtime
+            .block_on(Talkers::start(&connector, TALKERS, run))?;
+        wait_until(vm.boot_deadline(), "an acknowledgement", || {
+            Ok((talkers.acknowledged() > 0).then_some(()))
+        })?;
+        Ok(talkers)
     }
 
     /// How long an update takes with nothing in its way.
-    fn whole(&self, prepared: &Card) -> Result<Duration> {
-        let mut vm = self.start(&prepared.copy(&self.lab, "whole")?)?;
+    fn whole(&mut self) -> Result<Duration> {
+        let mut current = self.take()?;
         let begun = Instant::now();
-        vm.run(INSTALL)?;
-        let status = outcome_of_that(&mut vm)?;
-        ensure!(status == "committed", "the update without a cut: {status}");
+        update(&mut current.vm)?;
         let whole = begun.elapsed();
-        vm.passed();
+        self.lab.note(&format!("an update takes {whole:?}"));
+        current.vm.passed();
         Ok(whole)
+    }
+
+    /// Has the box updated, with its power cut after `moment`. Returns what came of it.
+    fn cut(&mut self, moment: Duration) -> Result<String> {
+        let Current {
+            vm,
+            card,
+            offered,
+            mut said,
+            talkers,
+        } = self.take()?;
+        vm.run(INSTALL)?;
+        let begun = Instant::now();
+        wait_until(moment + Duration::from_secs(60), "the moment", || {
+            Ok((begun.elapsed() >= moment).then_some(()))
+        })?;
+        let before =
+            status(&vm).map_or_else(|_| "restarting".to_owned(), |s| s["update"].to_string());
+        vm.cut_power();
+        said.push(self.runtime.block_on(talkers.said()));
+
+        let mut vm = self.start(&card)?;
+        let state = at_rest(&vm)?;
+        vm.wait_ready()?;
+        let found = self.check(&vm, said.iter().rev().take(1))?;
+        let mut current = Current {
+            talkers: self.talk(&vm, &card, said.len())?,
+            vm,
+            card,
+            offered,
+            said,
+        };
+        if state == "committed" {
+            current.offered += 1;
+        }
+        if let Some(version) = VERSIONS.get(current.offered) {
+            publish(
+                &self.publisher,
+                version,
+                &self.bundles[current.offered],
+                &keys(),
+            )?;
+            let check = current.vm.run("provisioner update check")?;
+            ensure!(check.contains(version), "the check says {check}");
+            self.current = Some(current);
+        } else {
+            self.check(&current.vm, current.said.iter())?;
+            current.vm.passed();
+        }
+        Ok(format!("cut in {before}: {state}; {found}"))
+    }
+
+    /// Looks for all that was said.
+    fn check<'a>(
+        &self,
+        vm: &Vm,
+        said: impl Iterator<Item = &'a (usize, Vec<Said>)>,
+    ) -> Result<String> {
+        let database = copy_database(vm, &self.lab)?;
+        let domain = guest::domain(vm)?;
+        let mut all = Vec::new();
+        for said in said {
+            let check = async { Archives::default().check(&database, &domain, said).await };
+            all.push(self.runtime.block_on(check)?);
+        }
+        Ok(format!("{all:?}"))
+    }
+
+    /// The box that is left takes the update that is offered to it, and has all that was ever said.
+    fn finish(mut self) -> Result<()> {
+        if let Some(mut current) = self.current.take() {
+            update(&mut current.vm)?;
+            self.check(&current.vm, current.said.iter())?;
+            drop(self.talk(&current.vm, &current.card, current.said.len() + 1)?);
+            current.vm.passed();
+        }
+        self.lab.passed();
+        Ok(())
+    }
+
+    /// The next cut has a new box.
+    fn end_box(&mut self) {
+        self.current = None;
     }
 }
 
-/// [`outcome`], but not that of an update before.
-fn outcome_of_that(vm: &mut Vm) -> Result<String> {
+/// Updates with nothing in the way.
+fn update(vm: &mut Vm) -> Result<()> {
+    vm.run(INSTALL)?;
     wait_until(Duration::from_secs(60), "the update to begin", || {
         let status = status(vm)?;
         Ok((status["update"]["state"] != "available").then_some(()))
     })?;
     let status = outcome(vm)?;
-    Ok(status["update"]["state"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned())
+    ensure!(
+        status["update"]["state"] == "committed",
+        "an update without a cut: {status}"
+    );
+    Ok(())
 }
 
 /// Waits until nothing is under way any more.
@@ -90,88 +312,4 @@ fn at_rest(vm: &Vm) -> Result<String> {
             other => bail!("it is {other}: {status}"),
         }
     })
-}
-
-#[test]
-#[ignore = "run `ci/powercut`"]
-fn a_box_whose_power_is_cut_in_an_update_starts_with_all_that_was_acknowledged() -> Result<()> {
-    let lab = Lab::new("update_cuts", "moments")?;
-    let key = SshKey::new(&lab)?;
-    let publisher = Publisher::start(&lab.work)?;
-    let bundle = release(&lab, GOOD, &Change::default(), &keys())?;
-    publish(&publisher, GOOD, &bundle, &keys())?;
-    let place = Place { lab, key };
-    let prepared = place.prepare(&publisher)?;
-    let whole = place.whole(&prepared)?;
-    let seed = number_from("PERCH_SEED", 2026)?;
-    let cuts = u32::try_from(number_from("PERCH_CUTS", CUTS.into())?).context("PERCH_CUTS")?;
-    place.lab.note(&format!(
-        "an update takes {whole:?}; {cuts} cuts, seed {seed}"
-    ));
-    let runtime = tokio::runtime::Runtime::new().context("start tokio")?;
-    let part = part(cuts)?;
-    let all = moments(seed, cuts, Duration::ZERO, whole);
-    for (number, moment) in all
-        .into_iter()
-        .enumerate()
-        .filter(|(n, _)| part.contains(n))
-    {
-        let what = format!("cut {number}, {} s after the button", moment.as_secs());
-        cut(&place, &prepared, &runtime, moment).with_context(|| what.clone())?;
-        place.lab.note(&format!("{what}: passed"));
-    }
-    place.lab.passed();
-    Ok(())
-}
-
-/// Which of the cuts: a run of all takes hours, and can be made in parts.
-fn part(cuts: u32) -> Result<Range<usize>> {
-    let from = usize::try_from(number_from("PERCH_CUTS_FROM", 0)?)?;
-    let to = usize::try_from(number_from("PERCH_CUTS_TO", cuts.into())?)?;
-    ensure!(
-        from < to && to <= usize::try_from(cuts)?,
-        "cuts {from} to {to} are none of {cuts}"
-    );
-    Ok(from..to)
-}
-
-fn cut(
-    place: &Place,
-    prepared: &Card,
-    runtime: &tokio::runtime::Runtime,
-    moment: Duration,
-) -> Result<()> {
-    let card = prepared.copy(&place.lab, "cut")?;
-    let vm = place.start(&card)?;
-    let server = server_on(&vm, &card, &place.lab)?;
-    let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
-    let talkers = runtime.block_on(Talkers::start(&connector, TALKERS, 0))?;
-    vm.run(INSTALL)?;
-    let begun = Instant::now();
-    wait_until(moment + Duration::from_secs(60), "the moment", || {
-        Ok((begun.elapsed() >= moment).then_some(()))
-    })?;
-    let before = status(&vm).map_or_else(|_| "restarting".to_owned(), |s| s["update"].to_string());
-    vm.cut_power();
-    let said = runtime.block_on(talkers.said());
-
-    let mut vm = place.start(&card)?;
-    let state = at_rest(&vm)?;
-    vm.wait_ready()?;
-    let database = copy_database(&vm, &place.lab)?;
-    let found = runtime.block_on(Archives::default().check(&database, &server.domain, said))?;
-    place
-        .lab
-        .note(&format!("cut in {before}: {state}; {found:?}"));
-    let server = server_on(&vm, &card, &place.lab)?;
-    let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
-    drop(runtime.block_on(Talkers::start(&connector, TALKERS, 1))?);
-    if state != "committed" {
-        vm.run("provisioner update check")?;
-        vm.run(INSTALL)?;
-        let then = outcome_of_that(&mut vm)?;
-        ensure!(then == "committed", "an update after the cut: {then}");
-    }
-    vm.passed();
-    Ok(())
 }

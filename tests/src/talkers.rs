@@ -175,7 +175,7 @@ impl Archives {
         &mut self,
         database: &Path,
         domain: &str,
-        (run, said): (usize, Vec<Said>),
+        (run, said): &(usize, Vec<Said>),
     ) -> Result<Found> {
         let options = SqliteOptions {
             full_text: true,
@@ -184,16 +184,16 @@ impl Archives {
         let store = SqliteStore::open(database, options).context("open the database")?;
         let mut found = Found::default();
         let mut there = HashMap::new();
-        for said in &said {
+        for said in said {
             let owner = format!("{}@{domain}", name(said.person));
             there.insert(
                 said.person,
                 self.new_bodies(&store, &owner, said.person).await?,
             );
         }
-        for said in &said {
+        for said in said {
             for number in 0..said.sent {
-                let body = body(run, said.person, number);
+                let body = body(*run, said.person, number);
                 let counts = [said.person, said.person ^ 1].map(|person| {
                     let bodies = there.get(&person);
                     bodies.and_then(|all| all.get(&body)).copied().unwrap_or(0)

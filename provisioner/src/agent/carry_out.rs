@@ -181,21 +181,12 @@ fn change_settings(
     dry_run: bool,
 ) -> Reply {
     let request = request_of_pairs(machine, pairs).map_err(invalid)?;
-    if !dry_run {
-        let done = change::change(machine, &request, &actor.shown())?;
-        return Ok(Answer::Changed(changed(done)));
-    }
-    let plan = change::preview(machine, &request)?;
-    Ok(Answer::Changed(Changed {
-        on_trial: plan
-            .changes
-            .iter()
-            .any(|change| change.key.starts_with("network.")),
-        steps: plan.lines(),
-        changes: plan.changes,
-        number: None,
-        warning: None,
-    }))
+    let done = if dry_run {
+        change::preview(machine, &request)?
+    } else {
+        change::change(machine, &request, &actor.shown())?
+    };
+    Ok(Answer::Changed(changed(done)))
 }
 
 fn changed(done: Done) -> Changed {

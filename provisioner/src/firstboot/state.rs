@@ -176,7 +176,8 @@ pub fn settle(boot: &mut FirstBoot<'_>) -> Result<String> {
     boot.state.trial = trial;
     for effect in effects {
         if let Effect::GoBack(network) = effect {
-            boot.state.settings.network = network;
+            network.put_back(&mut boot.state.settings);
+            boot.secrets.go_back_to_former_wifi();
             boot.problems.push(
                 "a change of the network was not confirmed before the box was started again; it went back"
                     .to_owned(),

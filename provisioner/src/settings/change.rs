@@ -10,7 +10,7 @@ use super::keys::{KEYS, SECRET_KEYS, quoted};
 use super::plan::{Plan, When, plan};
 use super::read::{Known, Wishes, read};
 use super::secrets::Secrets;
-use super::trial::{Effect, Event, PATIENCE_SECONDS, TIMER, Trial, step};
+use super::trial::{Effect, Event, Links, PATIENCE_SECONDS, TIMER, Trial, step};
 use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
 use crate::model::Domain;
@@ -152,9 +152,20 @@ fn as_toml(value: &str) -> String {
 ///
 /// # Errors
 /// The box's state cannot be read.
-pub fn preview(machine: Machine<'_>, request: &Request) -> Result<Plan> {
-    let (old, new, secrets, _) = prepare(machine, request)?;
-    plan(machine.files, &old, &new, &secrets, When::Running)
+pub fn preview(machine: Machine<'_>, request: &Request) -> Result<Done> {
+    let Prepared {
+        old,
+        new,
+        secrets,
+        warning,
+        on_trial,
+    } = prepare(machine, request)?;
+    Ok(Done {
+        plan: plan(machine.files, &old, &new, &secrets, When::Running)?,
+        number: None,
+        on_trial,
+        warning,
+    })
 }
 
 /// Makes a change, whole or not at all, and writes it into the history. A change of the network is on trial afterwards.
@@ -163,7 +174,13 @@ pub fn preview(machine: Machine<'_>, request: &Request) -> Result<Plan> {
 /// It could not be applied; the error says whether everything is as it was.
 pub fn change(machine: Machine<'_>, request: &Request, who: &str) -> Result<Done> {
     let _lock = machine.files.lock(LOCK)?;
-    let (old, mut new, secrets, warning) = prepare(machine, request)?;
+    let Prepared {
+        old,
+        mut new,
+        secrets,
+        warning,
+        on_trial,
+    } = prepare(machine, request)?;
     let planned = plan(machine.files, &old, &new, &secrets, When::Running)?;
     if planned.is_empty() {
         return Ok(Done {
@@ -179,9 +196,8 @@ pub fn change(machine: Machine<'_>, request: &Request, who: &str) -> Result<Done
         who,
         planned.changes.clone(),
     );
-    let on_trial = old.settings.network != new.settings.network;
     if on_trial {
-        let before = old.settings.network.clone();
+        let before = Links::of(&old.settings);
         let (trial, effects) = step(&old.trial, Event::Changed { before })?;
         new.trial = trial;
         // Before anything changes: a change that ends this program's connection must go back all the same.
@@ -215,10 +231,19 @@ pub fn change(machine: Machine<'_>, request: &Request, who: &str) -> Result<Done
     }
 }
 
-fn prepare(
-    machine: Machine<'_>,
-    request: &Request,
-) -> Result<(BoxState, BoxState, Secrets, Option<String>)> {
+/// A change, before it is made.
+struct Prepared {
+    old: BoxState,
+    new: BoxState,
+    /// As they are to be.
+    secrets: Secrets,
+    /// As in [`Done`].
+    warning: Option<String>,
+    /// As in [`Done`].
+    on_trial: bool,
+}
+
+fn prepare(machine: Machine<'_>, request: &Request) -> Result<Prepared> {
     let old = BoxState::load(machine.files)?;
     if old.settings != request.base {
         bail!("somebody else has changed the settings in the meantime; look at them and try again");
@@ -226,8 +251,22 @@ fn prepare(
     let mut new = old.clone();
     new.settings = request.settings.clone();
     let warning = new.choose_name(machine.system)?;
-    let secrets = Secrets::load(machine.files)?.with(&new.settings, &request.wishes)?;
-    Ok((old, new, secrets, warning))
+    let known = Secrets::load(machine.files)?;
+    let mut secrets = known.with(&new.settings, &request.wishes)?;
+    // A box that gets its first Wi-Fi network is reached as before.
+    let wifi = old.settings.wifi.is_some()
+        && (old.settings.wifi != new.settings.wifi || known.wifi != secrets.wifi);
+    let on_trial = wifi || old.settings.network != new.settings.network;
+    if on_trial {
+        secrets.keep_former_wifi(&known, old.trial != Trial::Settled);
+    }
+    Ok(Prepared {
+        old,
+        new,
+        secrets,
+        warning,
+        on_trial,
+    })
 }
 
 /// The request that takes a change back. What has been changed since stays, as far as it goes together.
@@ -263,6 +302,10 @@ pub fn confirm(machine: Machine<'_>) -> Result<()> {
     let (trial, effects) = step(&state.trial, Event::Confirmed)?;
     state.trial = trial;
     state.save(machine.files)?;
+    let mut secrets = Secrets::load(machine.files)?;
+    if secrets.former_wifi.take().is_some() {
+        secrets.piece()?.put(machine.files)?;
+    }
     // A timer that goes off after this finds nothing to do.
     run_timer(machine, &effects)
 }
@@ -275,12 +318,12 @@ pub fn time_out(machine: Machine<'_>) -> Result<bool> {
     let _lock = machine.files.lock(LOCK)?;
     let old = BoxState::load(machine.files)?;
     let (trial, effects) = step(&old.trial, Event::TimedOut)?;
-    let Some(Effect::GoBack(network)) = effects.into_iter().next() else {
+    let Some(Effect::GoBack(before)) = effects.into_iter().next() else {
         return Ok(false);
     };
     let mut new = old.clone();
     new.trial = trial;
-    new.settings.network = network;
+    before.put_back(&mut new.settings);
     let changes = super::keys::diff(&old.settings, &new.settings);
     history::add(
         &mut new.history,
@@ -288,7 +331,8 @@ pub fn time_out(machine: Machine<'_>) -> Result<bool> {
         "nobody confirmed the network",
         changes,
     );
-    let secrets = Secrets::load(machine.files)?;
+    let mut secrets = Secrets::load(machine.files)?;
+    secrets.go_back_to_former_wifi();
     apply(machine, &old, &new, &secrets, When::Running)?;
     Ok(true)
 }

@@ -20,6 +20,9 @@ pub const PATH: &str = "/var/lib/perch/secrets.json";
 pub struct Secrets {
     /// What opens the Wi-Fi network.
     pub wifi: Option<WifiSecret>,
+    /// What opens the Wi-Fi network from before a change that is on trial. Absent: the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_wifi: Option<WifiSecret>,
     /// The hash of the code that lets somebody claim the box.
     pub setup_code: Option<SetupCodeHash>,
     /// What opens the S3 target.
@@ -60,6 +63,19 @@ impl Secrets {
     /// The Wi-Fi network whose key is here.
     pub fn known_wifi(&self) -> Option<&Ssid> {
         self.wifi.as_ref().map(|wifi| &wifi.ssid)
+    }
+
+    /// Keeps what opened the Wi-Fi network that a change leaves, whose secrets were `before`. In a row of changes that nobody was sure
+    /// of, that of the first one stays.
+    pub fn keep_former_wifi(&mut self, before: &Self, row: bool) {
+        let kept = before.former_wifi.clone().filter(|_| row);
+        let left = before.wifi.clone().filter(|_| before.wifi != self.wifi);
+        self.former_wifi = kept.or(left);
+    }
+
+    /// Makes what opened the Wi-Fi network before the change on trial open it again.
+    pub fn go_back_to_former_wifi(&mut self) {
+        self.wifi = self.former_wifi.take().or(self.wifi.take());
     }
 
     /// The access key whose secret key is here.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Settings, Wifi};
 use crate::model::network::Network;
 
 /// How long a change waits for its confirmation, in seconds.
@@ -19,9 +20,37 @@ pub enum Trial {
     Settled,
     /// A change waits.
     Trying {
-        /// The last network that somebody was sure of. Absent: the default one.
-        before: Option<Network>,
+        /// The last network that somebody was sure of.
+        #[serde(flatten)]
+        before: Links,
     },
+}
+
+/// How a box is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// Its wired network. Absent: the default one.
+    #[serde(rename = "before")]
+    pub network: Option<Network>,
+    /// Its Wi-Fi network, whose password is [`Secrets::former_wifi`](super::secrets::Secrets::former_wifi). Absent: none.
+    #[serde(default)]
+    pub wifi: Option<Wifi>,
+}
+
+impl Links {
+    /// Those of a box with these settings.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            network: settings.network.clone(),
+            wifi: settings.wifi.clone(),
+        }
+    }
+
+    /// Makes `settings` lead here again.
+    pub fn put_back(self, settings: &mut Settings) {
+        (settings.network, settings.wifi) = (self.network, self.wifi);
+    }
 }
 
 /// What happened.
@@ -29,8 +58,8 @@ pub enum Trial {
 pub enum Event {
     /// Somebody changes the network, which was `before`.
     Changed {
-        /// Absent: the default one.
-        before: Option<Network>,
+        /// How the box was reached.
+        before: Links,
     },
     /// Somebody has reached the box over the new network, and says so.
     Confirmed,
@@ -48,7 +77,7 @@ pub enum Effect {
     /// Stop it.
     StopTimer,
     /// Make this the network again.
-    GoBack(Option<Network>),
+    GoBack(Links),
 }
 
 /// An event that makes no sense in a state.
@@ -87,18 +116,32 @@ mod tests {
     use super::*;
     use crate::model::network::Ipv4;
 
-    fn fixed() -> Option<Network> {
-        Some(Network {
-            ipv4: "10.0.0.2/24".parse().unwrap(),
-            ..Network::default()
-        })
+    fn fixed() -> Links {
+        Links {
+            network: Some(Network {
+                ipv4: "10.0.0.2/24".parse().unwrap(),
+                ..Network::default()
+            }),
+            wifi: None,
+        }
     }
 
-    fn off() -> Option<Network> {
-        Some(Network {
-            ipv4: Ipv4::Off,
-            ..Network::default()
-        })
+    fn off() -> Links {
+        Links {
+            network: Some(Network {
+                ipv4: Ipv4::Off,
+                ..Network::default()
+            }),
+            wifi: None,
+        }
+    }
+
+    #[test]
+    fn a_trial_of_a_version_that_knew_of_no_wifi_is_understood() {
+        let text = r#"{"trying": {"before": null}}"#;
+        let trial: Trial = serde_json::from_str(text).unwrap();
+        let before = Links::default();
+        assert_eq!(trial, Trial::Trying { before });
     }
 
     /// Every state with every event.
