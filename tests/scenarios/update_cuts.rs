@@ -62,7 +62,7 @@ fn a_box_whose_power_is_cut_in_an_update_starts_with_all_that_was_acknowledged()
         let threads: Vec<_> = (0..boxes)
             .map(|number| {
                 let numbers = (from..to).filter(move |cut| cut % boxes == number);
-                scope.spawn(move || {
+                scope.spawn(move || -> Result<Vec<String>> {
                     let mut bench = Bench::new(number, bundles)?;
                     let all = moments(seed, cuts, Duration::ZERO, bench.whole()?);
                     let mut failures = Vec::new();
@@ -83,6 +83,7 @@ fn a_box_whose_power_is_cut_in_an_update_starts_with_all_that_was_acknowledged()
                 })
             })
             .collect();
+        // All of them run before the first is waited for.
         let ended = threads.into_iter().map(|thread| match thread.join() {
             Ok(Ok(failures)) => failures,
             Ok(Err(error)) => vec![format!("{error:?}")],
