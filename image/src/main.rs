@@ -220,6 +220,7 @@ fn run() -> Result<()> {
             epoch: facts.epoch,
             root: root.as_deref(),
             boot: boot.as_deref(),
+            boot_unreadable: false,
             compatible: None,
             keys: &Keys::at(&facts.keys),
         }

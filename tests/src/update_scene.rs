@@ -203,7 +203,8 @@ impl Scene {
             "not everybody came back once: {stays:?}"
         );
         let database = copy_database(&self.vm, &self.lab)?;
-        let found = runtime.block_on(Archives::default().check(&database, &server.domain, &said))?;
+        let found =
+            runtime.block_on(Archives::default().check(&database, &server.domain, &said))?;
         self.lab.note(&format!("in the archives: {found:?}"));
         ensure!(
             found.acknowledged == stays.messages && stays.messages > people,
