@@ -11,7 +11,8 @@ use provisioner::update::job::{self, Job};
 use provisioner::update::kept::Kept;
 use provisioner::update::machine::{Release, Slot, State};
 use provisioner::update::progress::Progress;
-use provisioner::update::run::{FAILED_JOURNAL, Updater};
+use provisioner::update::failed_journal::FAILED_JOURNAL;
+use provisioner::update::run::Updater;
 use provisioner::update::window::minute;
 use provisioner::update::{health, slots};
 
@@ -234,7 +235,7 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
                 from.other().name()
             );
         }
-        State::Committed { version, slot } => {
+        State::Committed { version, slot, .. } => {
             lines[0] += &format!(": version {version} in slot {}", slot.name());
         }
         State::Failed {
@@ -242,6 +243,7 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
             during,
             reason,
             boots,
+            undo,
         } => {
             lines[0] += &format!(
                 ": version {} during {during}; slot {} runs on",
@@ -249,6 +251,12 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
                 booted.name()
             );
             lines.push(format!("reason:   {reason}"));
+            if undo.is_some() {
+                lines.push(
+                    "undo:     not all that it changed is undone yet; restart the box, which does the rest"
+                        .to_owned(),
+                );
+            }
             if !boots.is_empty() {
                 lines.push(format!("journal:  {FAILED_JOURNAL}"));
             }

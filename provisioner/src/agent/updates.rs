@@ -14,7 +14,7 @@ use crate::update::job::{self, Job};
 use crate::update::kept::{Kept, Trouble};
 use crate::update::machine::{Slot, State};
 use crate::update::progress::Progress;
-use crate::update::run::FAILED_JOURNAL;
+use crate::update::failed_journal::FAILED_JOURNAL;
 use crate::update::{health, slots};
 
 /// Jobs are begun one after the other.

@@ -25,6 +25,9 @@ pub struct Kept {
     /// The version that ran when the box last left a slot for the other one.
     #[serde(default)]
     pub left: Option<String>,
+    /// The last start that came as far as to look at the update, by the kernel's boot ID. Later ones have not been heard of.
+    #[serde(default)]
+    pub last_boot: Option<String>,
     /// Why what was asked for last was not begun, or a channel not heard. Absent: all that came of it is in `update`.
     #[serde(default)]
     pub trouble: Option<Trouble>,

@@ -8,6 +8,8 @@ pub mod backup_age;
 pub mod channel;
 pub mod database;
 pub mod diagram;
+mod effects;
+pub mod failed_journal;
 pub mod fetch;
 pub mod health;
 pub mod job;

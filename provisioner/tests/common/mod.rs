@@ -77,6 +77,8 @@ pub struct FakeSystem {
     pub addresses: RefCell<Vec<std::net::IpAddr>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
+    /// Where an update was, by what was on the disk, when a command was run.
+    pub states: RefCell<Vec<(String, String)>>,
 }
 
 impl FakeSystem {
@@ -95,6 +97,7 @@ impl FakeSystem {
             answers: RefCell::default(),
             addresses: RefCell::default(),
             failing: RefCell::default(),
+            states: RefCell::default(),
         }
     }
 
@@ -149,6 +152,12 @@ impl System for FakeSystem {
         stdin: Option<&str>,
     ) -> Result<(i32, String)> {
         self.commands.borrow_mut().push(command.join(" "));
+        let state = self.root.join("var/lib/perch/update/state.json");
+        if let Ok(text) = std::fs::read_to_string(state) {
+            let state: serde_json::Value = serde_json::from_str(&text)?;
+            let name = state["update"]["state"].as_str().unwrap().to_owned();
+            self.states.borrow_mut().push((command.join(" "), name));
+        }
         if self.failing.borrow().contains(&command.join(" ")) {
             return Ok((1, "it does not work today".to_owned()));
         }
@@ -157,6 +166,9 @@ impl System for FakeSystem {
             ["ssh-keygen", .., "-f", path] => {
                 std::fs::write(path, "private key\n")?;
                 std::fs::write(format!("{path}.pub"), "public key\n")?;
+            }
+            ["cp", "-a", .., from, to] => {
+                std::fs::copy(from, to)?;
             }
             ["swapon", ..] => {
                 let size: u64 = get(&self.root, "/sys/block/zram0/disksize")
