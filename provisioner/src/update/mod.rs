@@ -18,6 +18,7 @@ pub mod login;
 pub mod machine;
 pub mod preflight;
 pub mod progress;
+mod reasons;
 pub mod run;
 pub mod slots;
 pub mod tls;
