@@ -5,9 +5,13 @@ use anyhow::Result;
 use super::channel::{self, Source};
 use super::machine::{Effect, Event, State};
 use super::run::{ON_TRIAL, Updater};
+use super::surroundings::Surroundings;
 use super::{backup_age, database, failed_journal, preflight, slots};
 use crate::agent::audit;
 use crate::files::Access;
+
+/// Who installs an older version: only the command line can.
+const OWNER: &str = "command line";
 
 impl Updater<'_> {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>> {
@@ -17,6 +21,8 @@ impl Updater<'_> {
             Effect::Write => return self.write().map(Some),
             Effect::BeginTrial => {
                 self.kept.left = channel::running(files).ok();
+                self.kept.left_schema = database::schema_now(files);
+                self.kept.before = Surroundings::look(files, system.now());
                 return Ok(Some(Event::Leave {
                     from: slots::booted(files)?,
                 }));
@@ -76,13 +82,14 @@ impl Updater<'_> {
         };
         let mut facts = preflight::look(self.files, self.system)?;
         if release.source.is_none() {
-            // Whoever goes back does so because something does not work, and nothing is written for it.
+            // Whoever goes back does so because something does not work; nothing is written for it, and no signature checked.
             facts.backups = backup_age::Backups::default();
+            facts.knows_the_time = true;
         }
         if let Some(who) = &self.without_backup
             && let Some(reason) = backup_age::judge(&facts.backups, facts.now).refusal()
         {
-            self.log_choice(who, &release.version, reason)?;
+            self.log_choice(who, "update.without-backup", &release.version, &reason)?;
             facts.backups = backup_age::Backups::default();
         }
         let mut found = preflight::refusals(&facts);
@@ -94,6 +101,10 @@ impl Updater<'_> {
                 release.version
             ));
         }
+        if found.is_empty() && release.source.is_some() && release.downgrade && older {
+            let reason = format!("it is older than {running}, which runs");
+            self.log_choice(OWNER, "update.downgrade", &release.version, &reason)?;
+        }
         Ok(if found.is_empty() {
             Event::Cleared
         } else {
@@ -102,12 +113,12 @@ impl Updater<'_> {
     }
 
     /// What the owner takes upon himself is in the log of administration.
-    fn log_choice(&self, who: &str, version: &str, reason: String) -> Result<()> {
+    fn log_choice(&self, who: &str, action: &str, version: &str, reason: &str) -> Result<()> {
         eprintln!("<4>version {version} is installed all the same: {reason}");
         let entry = audit::Entry {
             at: String::new(),
             who: who.to_owned(),
-            action: "update.without-backup".to_owned(),
+            action: action.to_owned(),
             subject: version.to_owned(),
             error: None,
         };
@@ -127,12 +138,6 @@ impl Updater<'_> {
             .as_deref()
             .filter(|_| place.starts_with("https://"));
         slots::write(self.files, self.system, place, authority, release.downgrade)?;
-        if release.downgrade {
-            println!(
-                "installed version {} on purpose, although it is older",
-                release.version
-            );
-        }
         Ok(Event::Written)
     }
 }

@@ -21,6 +21,7 @@ pub mod progress;
 mod reasons;
 pub mod run;
 pub mod slots;
+pub mod surroundings;
 pub mod tls;
 pub mod window;
 

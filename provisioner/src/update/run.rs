@@ -9,7 +9,7 @@ use super::channel::{self, Source};
 use super::job::Job;
 use super::kept::{Kept, LOCK, Trouble};
 use super::machine::{Effect, Event, Release, State, step};
-use super::{FOLDER, health, slots};
+use super::{FOLDER, database, health, slots};
 use crate::files::Files;
 use crate::system::System;
 
@@ -139,6 +139,10 @@ impl<'a> Updater<'a> {
         let known = slots::version_in(self.system, other);
         let running = channel::running(self.files).unwrap_or_default();
         let version = self.kept.other_version(known, &running);
+        let schema = database::schema_now(self.files);
+        if let Some(gap) = self.kept.too_new_for(version.as_deref(), schema) {
+            bail!("{gap}");
+        }
         self.install(Release {
             version: version.unwrap_or_else(|| "as it was before".to_owned()),
             source: None,
@@ -185,7 +189,7 @@ impl<'a> Updater<'a> {
     /// The state cannot be written.
     pub fn watch(&mut self) -> Result<()> {
         let slot = slots::booted(self.files)?;
-        let found = health::watch(self.files, self.system, slot);
+        let found = health::watch(self.files, self.system, slot, self.kept.before);
         self.watched(found)
     }
 
@@ -195,7 +199,10 @@ impl<'a> Updater<'a> {
     /// The state cannot be written, or the boot loader cannot be told.
     pub fn watched(&mut self, found: Result<()>) -> Result<()> {
         let event = match found {
-            Ok(()) => Event::Healthy(channel::running(self.files)?),
+            Ok(()) => {
+                self.kept.schema = database::schema_now(self.files);
+                Event::Healthy(channel::running(self.files)?)
+            }
             Err(error) => Event::Unhealthy(format!("{error:#}")),
         };
         self.take(event)
