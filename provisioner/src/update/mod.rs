@@ -16,6 +16,7 @@ pub mod job;
 pub mod kept;
 pub mod login;
 pub mod machine;
+pub mod night;
 pub mod preflight;
 pub mod progress;
 mod reasons;
