@@ -215,9 +215,9 @@ impl<'a> Updater<'a> {
             let (state, effects) = step(&self.kept.update, event)?;
             self.kept.update = state;
             self.kept.save(self.files)?;
-            let mut fault = None;
+            let (mut fault, mut is_done) = (None, true);
             for effect in effects {
-                if effect == Effect::Settle && fault.is_some() {
+                if effect == Effect::Settle && !is_done {
                     break;
                 }
                 match self.carry_out(effect) {
@@ -230,9 +230,14 @@ impl<'a> Updater<'a> {
                         next = Some(Event::Refused(format!("{error:#}")));
                         break;
                     }
+                    Err(error) if may_wait(effect) => {
+                        eprintln!("<4>{effect:?} is left to the next start: {error:#}");
+                        is_done = false;
+                    }
                     // What follows does not build on it: a restart, or the rest of what is undone.
                     Err(error) => {
                         fault.get_or_insert(error);
+                        is_done = false;
                     }
                 }
             }
@@ -242,6 +247,11 @@ impl<'a> Updater<'a> {
         }
         Ok(())
     }
+}
+
+/// Effects that tidy up. A start on which one does not work is none that failed: the boot loader would leave the slot after three.
+fn may_wait(effect: Effect) -> bool {
+    matches!(effect, Effect::DropDatabase | Effect::KeepJournal)
 }
 
 /// Effects whose failure is an outcome of the update, and not a fault of the box.
