@@ -30,7 +30,8 @@ const RESTORE: &str = "\"usb\" (a stick labelled PERCH-BACKUP) or the name of a 
 const URL: &str = "an address that begins with https://, such as \"https://updates.example/perch\"";
 const CHANNEL: &str =
     "a channel's name of letters a-z, digits and hyphens, such as \"stable\" or \"beta\"";
-const WINDOW: &str = "two different times of the day, such as \"03:00-05:00\"";
+const VERSION: &str = "a version such as \"1.2.3\" or \"2.0.0-beta.1\"";
+const WINDOW: &str = "two times of the day, at least 15 minutes apart, such as \"03:00-05:00\"";
 const AUTHORITY: &str =
     "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"";
 const DIRECTORY: &str = "an address that begins with https://, such as \"https://acme-v02.api.letsencrypt.org/directory\"";
@@ -180,12 +181,19 @@ const CASES: &[Case] = &[
     bad("updates", "channel", "\"../stable\"", CHANNEL),
     bad("updates", "channel", "\"\"", CHANNEL),
     bad("updates", "channel", "true", CHANNEL),
+    bad("updates", "pinned", "\"1.2\"", VERSION),
+    bad("updates", "pinned", "\"1.2.x\"", VERSION),
+    bad("updates", "pinned", "\"v1.2.3\"", VERSION),
+    bad("updates", "pinned", "\"1.2.3-\"", VERSION),
+    bad("updates", "pinned", "\"\"", VERSION),
+    bad("updates", "pinned", "1.2", VERSION),
     bad("updates", "automatic", "\"yes\"", "true or false"),
     bad("updates", "automatic", "1", "true or false"),
     bad("updates", "window", "\"03:00\"", WINDOW),
     bad("updates", "window", "\"3:00-5:00\"", WINDOW),
     bad("updates", "window", "\"03:00-03:00\"", WINDOW),
     bad("updates", "window", "\"24:00-01:00\"", WINDOW),
+    bad("updates", "window", "\"03:00-03:14\"", WINDOW),
     bad("updates", "window", "5", WINDOW),
     bad("updates", "authority", "\"ca.crt\"", AUTHORITY),
     bad("updates", "authority", "\"/etc/../ca.crt\"", AUTHORITY),
@@ -323,6 +331,7 @@ network.dns = [\"192.168.1.1\", \"2620:fe::fe\"]
 time.servers = [\"pool.ntp.org\", \"192.168.1.1\"]
 updates.url = \"https://updates.example:8443/perch\"
 updates.channel = \"beta\"
+updates.pinned = \"2.0.0-beta.1\"
 updates.automatic = true
 updates.window = \"23:00-01:00\"
 updates.authority = \"/etc/perch/updates-ca.crt\"

@@ -42,6 +42,7 @@ wifi.password = \"correct horse\"
 time.servers = [\"pool.ntp.org\"]
 updates.url = \"https://updates.example/perch\"
 updates.channel = \"beta\"
+updates.pinned = \"1.2.3\"
 updates.automatic = true
 updates.window = \"02:00-03:00\"
 updates.authority = \"/etc/perch/ca.crt\"

@@ -122,6 +122,17 @@ pub fn published_name(version: &str) -> String {
     format!("perch-{version}-rpi-arm64.raucb")
 }
 
+/// Tells the box that its clock is right, as the wizard does with a browser's time: an emulated Pi has no clock of its own and no time
+/// server, and installs nothing before. It holds until the next start.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn tell_the_time(vm: &Vm) -> Result<()> {
+    vm.run("mkdir -p /run/perch-agent && touch /run/perch-agent/clock-set")
+        .map(drop)
+}
+
 /// Tells the box where its updates come from.
 ///
 /// # Errors
@@ -135,7 +146,7 @@ pub fn subscribe(vm: &Vm, publisher: &Publisher) -> Result<()> {
         publisher.url()
     );
     vm.run_with_input("cat >/etc/perch/update.toml", text.as_bytes())?;
-    Ok(())
+    tell_the_time(vm)
 }
 
 /// `provisioner update status --json`.

@@ -10,6 +10,7 @@ settings-group-network = Network
 settings-group-updates = Updates
 settings-updates-url = Publisher of new versions: an address such as https://updates.example/perch
 settings-updates-channel = Channel, such as stable or beta
+settings-updates-pinned = Only this version, such as 1.2.3; empty: the newest
 settings-updates-automatic = Install new versions by itself
 settings-updates-window = Between which hours, such as 03:00-05:00
 settings-group-ssh = Remote maintenance

@@ -10,6 +10,7 @@ settings-group-network = 网络
 settings-group-updates = 更新
 settings-updates-url = 新版本的发布者：地址，如 https://updates.example/perch
 settings-updates-channel = 频道，如 stable 或 beta
+settings-updates-pinned = 只安装此版本，如 1.2.3；留空则为最新版本
 settings-updates-automatic = 自动安装新版本
 settings-updates-window = 在哪个时段，如 03:00-05:00
 settings-group-ssh = 远程维护

@@ -69,7 +69,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             Ok(Answer::Done)
         }
         Command::FinishSetup => claim::set_up(files).map(|()| Answer::Done),
-        Command::SetClock { unix } => clock::set(system, *unix).map(|()| Answer::Done),
+        Command::SetClock { unix } => clock::set(files, system, *unix).map(|()| Answer::Done),
         Command::ChangeSettings { pairs, dry_run } => {
             change_settings(machine, actor, pairs, *dry_run)
         }

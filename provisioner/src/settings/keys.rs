@@ -6,7 +6,7 @@ use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
     AuthorityFile, ChallengeKind, ChannelName, DirectoryUrl, Domain, Email, HookFile, HostName,
-    Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone, UpdateUrl,
+    Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone, UpdateUrl, VersionName,
 };
 use crate::update::window::Window;
 
@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     }),
     key!("updates.url", updates.url: UpdateUrl, UPDATES, |url| text(url.as_str())),
     key!("updates.channel", updates.channel: ChannelName, UPDATES, |name| text(name.as_str())),
+    key!("updates.pinned", updates.pinned: VersionName, UPDATES, |name| text(name.as_str())),
     key!("updates.automatic", updates.automatic: bool, UPDATES, |on| Some(on.to_string())),
     key!("updates.window", updates.window: Window, UPDATES, |window| text(&window.to_string())),
     key!("updates.authority", updates.authority: AuthorityFile, UPDATES, |path| text(path.as_str())),

@@ -208,6 +208,13 @@ async fn the_clock_takes_a_later_time_and_no_earlier_one() {
         .await;
     assert_eq!(page.location, "/setup/trust", "{}", page.text);
     assert_eq!(*site.told.clock.lock().unwrap(), Some(1_796_126_400));
+    // Updates wait until the time was told.
+    assert!(
+        site.folder
+            .path()
+            .join("root/run/perch-agent/clock-set")
+            .exists()
+    );
     site.put("/run/systemd/timesync/synchronized", "");
     let page = anna.open("/setup/time").await;
     assert!(

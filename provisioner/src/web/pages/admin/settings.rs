@@ -66,6 +66,7 @@ const GROUPS: [(&str, &[Field]); 6] = [
         &[
             ("updates.url", "settings-updates-url", &[]),
             ("updates.channel", "settings-updates-channel", &[]),
+            ("updates.pinned", "settings-updates-pinned", &[]),
             (
                 "updates.automatic",
                 "settings-updates-automatic",

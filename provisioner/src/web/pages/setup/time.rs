@@ -18,8 +18,6 @@ use crate::web::visitor::{Admin, Sent, Visitor};
 
 /// The list of zones that the system has rules of (tz database, zone1970.tab).
 const ZONES: &str = "/usr/share/zoneinfo/zone1970.tab";
-/// A browser's clock that differs less is not worth a jump.
-const GRAIN_SECONDS: i64 = 2;
 
 #[derive(Template)]
 #[template(path = "setup_time.html")]
@@ -104,9 +102,6 @@ pub async fn set(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) 
     let Some(unix) = wanted else {
         return again(t.m("setup-time-unreadable"));
     };
-    if (unix - status.clock).abs() <= GRAIN_SECONDS {
-        return Redirect::to("/setup/trust").into_response();
-    }
     match web
         .agent
         .ask(visitor.actor(), Command::SetClock { unix })
