@@ -72,7 +72,8 @@ env export -c -s 0x4000 ${kernel_addr_r} BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT BOOT
 fatwrite ${disk}:1 ${kernel_addr_r} slots.bak 0x4000
 fatwrite ${disk}:1 ${kernel_addr_r} slots.env 0x4000
 
-# What counts is what can be read again: a worn card may take a write and keep nothing.
+# What counts is what can be read again: a worn card may take a write and keep nothing. Then a slot on trial that hangs would be tried for
+# ever: the one that is known to work is started, if it has tries left.
 setenv BOOT_MARK
 if load ${disk}:1 ${kernel_addr_r} slots.env; then
   env import -c ${kernel_addr_r} ${filesize} BOOT_MARK
@@ -80,7 +81,6 @@ fi
 if test "${BOOT_MARK}" != "${mark}"; then
   echo "Perch: slots.env cannot be written; this start is not counted"
   setenv mark
-  # A slot on trial that hangs would be tried for ever: the one that is known to work, if it has tries left.
   setenv proven_left 0
   if test "${BOOT_PROVEN}" = "A"; then
     setenv proven_left ${BOOT_A_LEFT}
