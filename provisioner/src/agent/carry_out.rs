@@ -55,17 +55,18 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
                 text.context("there is no authority yet")?,
             ))
         }
-        Command::Claim { code } => {
+        Command::Claim { code, visit } => {
             let _lock = files.lock(LOCK)?;
             let wanted = Secrets::load(files)?.setup_code;
-            claim::begin(files, system.now(), &wanted, actor.address, code.as_deref())?;
+            let (now, code) = (system.now(), code.as_deref());
+            claim::begin(files, now, &wanted, actor.address, code, visit)?;
             Ok(Answer::Done)
         }
-        Command::FinishClaim => {
+        Command::FinishClaim { visit } => {
             let _lock = files.lock(LOCK)?;
             let name = actor.name.as_ref().map(AccountName::as_str);
             let name = name.context("nobody has signed in")?;
-            claim::finish(files, system.now(), name, actor.address)?;
+            claim::finish(files, system.now(), name, actor.address, visit)?;
             Ok(Answer::Done)
         }
         Command::FinishSetup => claim::set_up(files).map(|()| Answer::Done),

@@ -59,9 +59,14 @@ pub enum Command {
     Claim {
         /// The code of `perch.toml`. Absent: none was typed.
         code: Option<String>,
+        /// By what the web process knows the browser again.
+        visit: String,
     },
     /// The owner has an account now: nobody else can claim the box.
-    FinishClaim,
+    FinishClaim {
+        /// As above.
+        visit: String,
+    },
     /// The wizard has been gone through.
     FinishSetup,
     /// Set the clock, forward only.
@@ -352,7 +357,7 @@ impl Command {
             Self::ChangeSettings { dry_run: true, .. } => return None,
             Self::TakeUnlock => return None,
             Self::Claim { .. } => "box.claim",
-            Self::FinishClaim => "box.claimed",
+            Self::FinishClaim { .. } => "box.claimed",
             Self::FinishSetup => "box.set-up",
             Self::SetClock { .. } => "clock.set",
             Self::ChangeSettings { .. } => "settings.change",

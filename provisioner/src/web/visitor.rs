@@ -111,6 +111,11 @@ impl Visitor {
         }
     }
 
+    /// By what the agent knows this browser again.
+    pub fn mark(&self) -> String {
+        store::mark(&self.id)
+    }
+
     /// The address, for people.
     pub fn address_shown(&self) -> String {
         self.address
@@ -135,13 +140,20 @@ impl Visitor {
     /// # Errors
     /// The database fails.
     pub fn begin(&self, web: &Web, name: &str) -> anyhow::Result<Cookies> {
+        self.begin_as(web, &store::new_id()?, name)
+    }
+
+    /// The same with a new cookie that somebody has been told the mark of.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn begin_as(&self, web: &Web, id: &str, name: &str) -> anyhow::Result<Cookies> {
         if let Some(session) = &self.session {
             web.store.end(session.number)?;
         }
-        let id = web
-            .store
-            .begin(name, &self.address_shown(), &self.browser, now())?;
-        let mut cookies = Cookies::default().with(VISIT, &id, store::WHOLE_SECONDS.unsigned_abs());
+        let address = self.address_shown();
+        web.store.begin(id, name, &address, &self.browser, now())?;
+        let mut cookies = Cookies::default().with(VISIT, id, store::WHOLE_SECONDS.unsigned_abs());
         if !name.is_empty() {
             cookies = cookies.with(KNOWN, &sign(web, "known", name), YEAR_SECONDS.into());
         }

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 
 pub struct Browser {
     socket: PathBuf,
-    address: String,
+    pub address: String,
     pub host: String,
     pub language: &'static str,
     pub cookies: BTreeMap<String, String>,
