@@ -209,7 +209,7 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     let settings = tuning::wanted(files, &state.settings.profile())?;
     tuning::network_names::wait(files);
     let mut rows = apply::apply(&Machine { files, system }, &settings);
-    rows.push(imd_config::apply(files, &state.domain()));
+    rows.push(imd_config::apply(files, &state));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());
@@ -222,7 +222,7 @@ fn plan(files: &Files, system: &dyn System) -> Result<bool> {
     let state = BoxState::load(files)?;
     let settings = tuning::wanted(files, &state.settings.profile())?;
     let mut rows = apply::preview(&Machine { files, system }, &settings);
-    rows.push(imd_config::preview(files, &state.domain()));
+    rows.push(imd_config::preview(files, &state));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());

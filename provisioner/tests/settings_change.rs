@@ -478,9 +478,7 @@ fn wifi_that_is_left_comes_back_unless_it_is_confirmed() {
     let running = Running::new();
     running.set(&AT_HOME).unwrap();
     let at_home = get(running.folder.path(), SUPPLICANT);
-    let gone = running
-        .set(&[("wifi.ssid", ""), ("wifi.password", "")])
-        .unwrap();
+    let gone = running.set(&[("wifi.ssid", "")]).unwrap();
     assert!(gone.on_trial && !running.has(SUPPLICANT));
     assert!(time_out(running.machine()).unwrap());
     assert_eq!(get(running.folder.path(), SUPPLICANT), at_home);

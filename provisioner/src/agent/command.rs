@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
 use super::backups::{BackupView, TargetCommand};
-use super::journal::Line;
 use super::status::BoxStatus;
+use super::support::SupportFacts;
 use super::updates::UpdateView;
 use crate::acme::job::CertificateView;
 use crate::backup::job::Source;
 use crate::model::AccountName;
 use crate::power::{Plan, Power};
-use crate::settings::keys::Change;
+use crate::settings::keys::{Change, can_be_undone};
 use crate::update::machine::State;
 
 /// Who is behind a command, as the web process knows it.
@@ -260,6 +260,14 @@ pub struct Changed {
     pub warning: Option<String>,
 }
 
+impl Changed {
+    /// Whether there is something to take back.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        can_be_undone(&self.changes)
+    }
+}
+
 /// The settings as they are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SettingsView {
@@ -271,19 +279,6 @@ pub struct SettingsView {
     pub on_trial: bool,
     /// What the last start wrote and read back. Absent: no report was written.
     pub tuning: Option<crate::tuning::report::Report>,
-}
-
-/// What went wrong since the start, and what the box knows of its connections.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SupportFacts {
-    /// Errors, newest first.
-    pub errors: Vec<Line>,
-    /// The ports of a box, and whether a program listens there.
-    pub ports: Vec<(u16, bool)>,
-    /// Whether names of the internet are found.
-    pub resolves: bool,
-    /// The machine's addresses on the network.
-    pub addresses: Vec<String>,
 }
 
 /// Why a command was not carried out, for programs.

@@ -184,7 +184,7 @@ impl Output {
                 .collect(),
             Self::Imd => vec![everyone(
                 imd_config::PATH,
-                Content::Text(imd_config::render(&state.domain())),
+                Content::Text(imd_config::render(&state.domain(), &settings.federation)),
             )],
         }
     }

@@ -16,6 +16,7 @@ mod reset;
 mod rooms;
 mod sessions;
 mod settings;
+mod settings_groups;
 mod support;
 mod update_file;
 mod updates;
