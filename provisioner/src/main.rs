@@ -26,7 +26,7 @@ use provisioner::disk::look;
 use provisioner::files::{Access, Files};
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
-use provisioner::firstboot::{certificates, identity};
+use provisioner::firstboot::{certificates, identity, status};
 use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
@@ -65,7 +65,7 @@ enum Action {
     /// Carry out a factory reset or a restore that waits for this start (run by perch-early.service).
     #[command(hide = true)]
     Early,
-    /// Put the machine's addresses into its certificate (run by perch-address.service).
+    /// Put the machine's addresses into its certificate and onto the card (run by perch-address.service).
     #[command(hide = true)]
     Addresses,
     /// Announce the box's second name on the network (run by perch-announce.service).
@@ -136,7 +136,7 @@ fn main() -> ExitCode {
         Action::Power(action) => power::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
         Action::Disk => disk(&files, system),
-        Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
+        Action::Addresses => addresses(&files, system),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
         Action::Web {
@@ -187,6 +187,13 @@ fn agent(root: &Path, socket: &Path, group: Option<&str>) -> Result<bool> {
     let listener = serve::bind(socket, group)?;
     serve::serve(&listener, Arc::new(Machines(root.to_owned())), callers)?;
     Ok(true)
+}
+
+/// A card that cannot be written must not keep the certificate from following.
+fn addresses(files: &Files, system: &dyn System) -> Result<bool> {
+    let told = status::tell_addresses(files, system);
+    certificates::follow_addresses(files, system)?;
+    told.map(|_| true)
 }
 
 fn disk(files: &Files, system: &dyn System) -> Result<bool> {
