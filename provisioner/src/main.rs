@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use provisioner::agent::WEB_USER;
 use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
 use provisioner::disk::look;
-use provisioner::files::{Access, Files};
+use provisioner::files::Files;
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
 use provisioner::firstboot::{certificates, identity, status};
@@ -109,9 +109,6 @@ enum Action {
     #[command(subcommand)]
     Power(power::Action),
 }
-
-/// The outcome of the last apply since the boot, for programs.
-const RESULT: &str = "/run/perch/apply.json";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -220,8 +217,7 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());
-    let json = serde_json::to_vec_pretty(&report).context("writing the result as JSON")?;
-    files.replace(RESULT, &json, Access::Everyone)?;
+    report.keep(files)?;
     Ok(report.ok)
 }
 

@@ -17,9 +17,8 @@ use crate::settings::change::{self, Done, request_of_pairs, request_of_undo};
 use crate::settings::keys::KEYS;
 use crate::settings::secrets::Secrets;
 use crate::settings::trial::Trial;
+use crate::tuning::report::Report;
 
-/// The outcome of the last apply since the boot.
-const TUNING: &str = "/run/perch/apply.json";
 /// Claims are decided one after the other.
 const LOCK: &str = "/run/perch-agent/claim.lock";
 /// The longest list of the log.
@@ -202,7 +201,6 @@ fn changed(done: Done) -> Changed {
 
 fn settings(machine: Machine<'_>) -> anyhow::Result<SettingsView> {
     let state = BoxState::load(machine.files)?;
-    let tuning = machine.files.read(TUNING)?;
     Ok(SettingsView {
         values: KEYS
             .iter()
@@ -210,7 +208,6 @@ fn settings(machine: Machine<'_>) -> anyhow::Result<SettingsView> {
             .collect(),
         on_trial: state.trial != Trial::Settled,
         history: state.history,
-        // Written at each start by the same version.
-        tuning: tuning.and_then(|text| serde_json::from_str(&text).ok()),
+        tuning: Report::last(machine.files)?,
     })
 }

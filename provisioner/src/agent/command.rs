@@ -277,7 +277,7 @@ pub struct SettingsView {
     pub history: Vec<crate::settings::history::Entry>,
     /// Whether a change of the network waits for its confirmation.
     pub on_trial: bool,
-    /// What the last start wrote and read back. Absent: no report was written.
+    /// What the last start, or a change of the profile since, wrote and read back. Absent: no report was written.
     pub tuning: Option<crate::tuning::report::Report>,
 }
 
