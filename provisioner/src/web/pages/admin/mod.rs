@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod settings_groups;
 mod support;
+mod time;
 mod update_file;
 mod updates;
 
@@ -46,6 +47,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(sessions::routes())
         .merge(settings::routes())
         .merge(support::routes())
+        .merge(time::routes())
         .merge(updates::routes())
 }
 
