@@ -52,6 +52,7 @@ settings-undo = Take it back
 settings-trial = Can you reach the box?
 settings-trial-why = The network goes back by itself after two minutes, unless you confirm it from its new address.
 settings-confirm = Confirm the network
+settings-confirm-elsewhere = You have not come over the new address, so this does not show that it works. Open { $addresses } and confirm there; otherwise the network goes back by itself.
 settings-history = Last changes
 settings-no-history = Nothing has been changed yet.
 time-title = Time

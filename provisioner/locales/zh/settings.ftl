@@ -52,6 +52,7 @@ settings-undo = 撤销
 settings-trial = 您能连上盒子吗？
 settings-trial-why = 两分钟内如果没有从新地址确认，网络会自动恢复原样。
 settings-confirm = 确认网络
+settings-confirm-elsewhere = 您不是通过新地址访问的，因此不能证明它可用。请打开 { $addresses } 并在那里确认；否则网络会自动恢复原样。
 settings-history = 最近的更改
 settings-no-history = 还没有任何更改。
 time-title = 时间

@@ -78,7 +78,14 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             let done = change::change(machine, &request, &actor.shown())?;
             Ok(Answer::Changed(changed(done)))
         }
-        Command::ConfirmNetwork => {
+        Command::ConfirmNetwork { reached } => {
+            if let Some(reached) = reached
+                && !change::is_shown_by(machine, *reached)?
+            {
+                let text =
+                    format!("came to {reached}, which is no address of the network on trial");
+                return Err(Refusal::new(Why::Elsewhere, text));
+            }
             change::confirm(machine)?;
             Ok(Answer::Done)
         }

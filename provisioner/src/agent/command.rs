@@ -87,7 +87,10 @@ pub enum Command {
         number: u32,
     },
     /// The box can be reached over the network that is on trial.
-    ConfirmNetwork,
+    ConfirmNetwork {
+        /// The box's address that the request came to. Absent: not known.
+        reached: Option<IpAddr>,
+    },
     /// The settings, their history, and the tuning values wanted and found.
     Settings,
     /// Whether the owner has asked on the card for sign-in without delay; the request is taken away.
@@ -295,6 +298,8 @@ pub enum Why {
     Code,
     /// The code was tried too often; it can be tried again in a while.
     Wait,
+    /// The network on trial is confirmed by who has come over it, and this one has not.
+    Elsewhere,
     /// The clock goes forward only.
     Backward,
     /// An update is under way.
@@ -357,7 +362,7 @@ impl Command {
             Self::SetClock { .. } => "clock.set",
             Self::ChangeSettings { .. } => "settings.change",
             Self::UndoSettings { .. } => "settings.undo",
-            Self::ConfirmNetwork => "network.confirm",
+            Self::ConfirmNetwork { .. } => "network.confirm",
             Self::RenewCertificate => "certificate.renew",
             Self::NewRecoveryKey => "backup.new-key",
             Self::ConfirmRecoveryKey { .. } => "backup.confirm-key",

@@ -1,5 +1,7 @@
 //! Changes of the settings on a running box: what the command line and the page do.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, bail};
 use settings_file::{Document, Problems};
 
@@ -10,7 +12,7 @@ use super::keys::{KEYS, SECRET_KEYS, can_be_undone, diff_with_secrets, quoted};
 use super::plan::{Plan, When, plan};
 use super::read::{Known, Wishes, read};
 use super::secrets::Secrets;
-use super::trial::{Effect, Event, Links, PATIENCE_SECONDS, TIMER, Trial, step};
+use super::trial::{self, Effect, Event, Links, PATIENCE_SECONDS, TIMER, Trial, step};
 use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
 use crate::model::Domain;
@@ -297,6 +299,19 @@ pub fn request_of_undo(machine: Machine<'_>, number: Option<u32>) -> Result<Requ
         .map(|change| (change.key.as_str(), change.before.clone()))
         .collect();
     request_of_values(machine, &state.settings, &given, &format!("undo {number}"))
+}
+
+/// Whether a request that came to the box at `reached` shows that the network on trial works.
+///
+/// # Errors
+/// The box's state cannot be read.
+pub fn is_shown_by(machine: Machine<'_>, reached: IpAddr) -> Result<bool> {
+    let state = BoxState::load(machine.files)?;
+    let Trial::Trying { before } = &state.trial else {
+        return Ok(true);
+    };
+    let (network, links) = (state.settings.network.as_ref(), machine.system.links());
+    Ok(trial::is_shown_by(before, network, &links, reached))
 }
 
 /// Says that the network on trial works.

@@ -37,6 +37,8 @@ pub struct Visitor {
     pub t: Texts,
     /// Where they are, as nginx says. Absent: not known.
     pub address: Option<IpAddr>,
+    /// The box's address that they have come to, as nginx says. Absent: not known.
+    pub reached: Option<IpAddr>,
     /// Their session. Absent: they have not signed in.
     pub session: Option<Session>,
     /// The path of the page.
@@ -243,8 +245,11 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
     let host = header(headers, axum::http::header::HOST);
     let visitor = Visitor {
         t: Texts(language.unwrap_or(Language::En)),
-        // nginx replaces what the browser may have sent by that name.
+        // nginx replaces what the browser may have sent by these names.
         address: header(headers, HeaderName::from_static("x-real-ip"))
+            .parse()
+            .ok(),
+        reached: header(headers, HeaderName::from_static("x-real-server"))
             .parse()
             .ok(),
         session,

@@ -15,7 +15,7 @@ pub struct Browser {
     pub host: String,
     pub language: &'static str,
     pub cookies: BTreeMap<String, String>,
-    token: String,
+    pub token: String,
 }
 
 pub struct Page {

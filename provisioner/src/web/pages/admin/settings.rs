@@ -241,17 +241,34 @@ async fn carry_out(web: &Web, by: &Admin, command: Command) -> Response {
 }
 
 async fn confirm(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
-    match web
-        .agent
-        .ask(by.visitor.actor(), Command::ConfirmNetwork)
-        .await
-    {
+    let reached = by.visitor.reached;
+    let command = Command::ConfirmNetwork { reached };
+    match web.agent.ask(by.visitor.actor(), command).await {
         Ok(_) => Redirect::to("/admin/settings?done=confirmed").into_response(),
         Err(refusal) => {
-            let text = explain(by.visitor.t, &refusal);
+            let text = match refusal.why {
+                Why::Elsewhere => elsewhere(&web, &by).await,
+                _ => explain(by.visitor.t, &refusal),
+            };
             page(&web, &by, &BTreeMap::new(), None, Some(text)).await
         }
     }
+}
+
+/// Where to confirm the network: its fixed addresses.
+async fn elsewhere(web: &Web, by: &Admin) -> String {
+    let values = view(web, by).await.map(|view| current(&view));
+    let values = values.unwrap_or_default();
+    let fixed = ["network.ipv4", "network.ipv6"]
+        .iter()
+        .filter_map(|key| values.get(*key)?.split_once('/'))
+        .map(|(address, _)| match address.contains(':') {
+            true => format!("https://[{address}]"),
+            false => format!("https://{address}"),
+        });
+    let addresses = fixed.collect::<Vec<_>>().join(", ");
+    let values = [("addresses", addresses.as_str())];
+    by.visitor.t.with("settings-confirm-elsewhere", &values)
 }
 
 async fn tuning(State(web): State<Arc<Web>>, admin: Admin) -> Response {

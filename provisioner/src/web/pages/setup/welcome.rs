@@ -113,7 +113,9 @@ fn explain(t: Texts, refusal: &Refusal) -> String {
         Why::Code => "setup-claim-code",
         Why::Wait => "setup-claim-wait",
         Why::Taken => "setup-claim-taken",
-        Why::Backward | Why::UnderWay | Why::Invalid | Why::Failed => "setup-claim-failed",
+        Why::Elsewhere | Why::Backward | Why::UnderWay | Why::Invalid | Why::Failed => {
+            "setup-claim-failed"
+        }
     })
 }
 
