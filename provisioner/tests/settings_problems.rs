@@ -54,6 +54,7 @@ const ACCESS_KEY: &str =
 const SECRET_KEY: &str =
     "the secret key that belongs to the access key, 8 to 256 characters without blanks";
 const ONLY_S3: &str = "nothing, unless backup.target is an S3 target";
+const ALLOW: &str = "1 to 100 domains; without the key, all are talked with";
 const SFTP: &str = "target = \"sftp://perch@nas/backups\"\n";
 const S3: &str =
     "target = \"s3://perch/box\"\nendpoint = \"https://s3.example.org\"\naccess_key = \"AKIA1\"\n";
@@ -219,6 +220,12 @@ const CASES: &[Case] = &[
     bad("acme", "hook", "\"/usr/sbin/reboot\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/../hook\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/hook; reboot\"", HOOK),
+    bad("federation", "enabled", "\"on\"", "true or false"),
+    bad("federation", "enabled", "1", "true or false"),
+    bad("federation", "allow", "[\"school.example\", \"a b\"]", DOMAIN).found("\"a b\""),
+    bad("federation", "allow", "[\"School.example\"]", DOMAIN).found("\"School.example\""),
+    bad("federation", "allow", "[]", ALLOW),
+    bad("federation", "allow", "\"school.example\"", "a list, such as [\"one\", \"two\"]"),
     bad("backup", "target", "\"nas:/backups\"", TARGET),
     bad("backup", "target", "\"sftp://nas/backups\"", TARGET),
     bad("backup", "target", "\"sftp://a@nas/../x\"", TARGET),
@@ -342,6 +349,8 @@ acme.directory = \"https://ca.example:8443/acme/directory\"
 acme.authority = \"/etc/perch/acme-ca.crt\"
 acme.challenge = \"dns-01\"
 acme.hook = \"/etc/perch/acme-hook\"
+federation.enabled = true
+federation.allow = [\"school.example\", \"club.example\"]
 backup.target = \"sftp://perch@nas.local:2222/~/backups\"
 ";
     let (document, wishes) = reading(text);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::keys::{Change, diff};
+use super::keys::{Change, diff_with_secrets};
 use super::outputs::{ALL, Action, Content, Output, Piece};
 use super::secrets::Secrets;
 use crate::files::Files;
@@ -33,7 +33,7 @@ pub struct Plan {
 /// What differs between the box as it is and as `new` says. `old` is what it was set to.
 ///
 /// # Errors
-/// The secrets cannot be written as JSON.
+/// The secrets cannot be read, or written as JSON.
 pub fn plan(
     files: &Files,
     old: &BoxState,
@@ -42,7 +42,10 @@ pub fn plan(
     when: When,
 ) -> Result<Plan> {
     let mut plan = Plan {
-        changes: diff(&old.settings, &new.settings),
+        changes: diff_with_secrets(
+            (&old.settings, &Secrets::load(files)?),
+            (&new.settings, secrets),
+        ),
         needs_host_key: new.settings.ssh_enabled == Some(true),
         ..Plan::default()
     };
@@ -91,11 +94,7 @@ impl Plan {
 
     /// What would be done, a line each, for people.
     pub fn lines(&self) -> Vec<String> {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "default".to_owned());
-        let changes = self.changes.iter().map(|change| {
-            let (before, after) = (shown(&change.before), shown(&change.after));
-            format!("{}: {before} -> {after}", change.key)
-        });
+        let changes = self.changes.iter().map(Change::line);
         let pieces = self.pieces.iter().map(|piece| match &piece.content {
             Content::Text(_) => format!("write {}", piece.path),
             Content::Link(target) => format!("link {} to {target}", piece.path),

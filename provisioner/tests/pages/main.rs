@@ -15,6 +15,7 @@ mod figures;
 mod forms;
 mod imd;
 mod power;
+mod settings;
 mod setup;
 mod sign_in;
 mod site;

@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 10] = [
+const NOTICES: [(&str, &str); 11] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),
@@ -23,6 +23,7 @@ const NOTICES: [(&str, &str); 10] = [
     ("key", "done-key"),
     ("confirmed", "done-confirmed"),
     ("ordered", "certificate-asked"),
+    ("clock", "done-clock"),
 ];
 
 impl Notice {
