@@ -227,10 +227,13 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
             );
             lines.push(format!("reason:   {reason}"));
             if undo.is_some() {
-                lines.push(
-                    "undo:     not all that it changed is undone yet; restart the box, which does the rest"
-                        .to_owned(),
-                );
+                lines.push(format!(
+                    "undo:     not all that it changed is undone yet; restart the box, which does the rest{}",
+                    kept.left_over
+                        .as_ref()
+                        .map(|why| format!(" ({why})"))
+                        .unwrap_or_default()
+                ));
             }
             if !boots.is_empty() {
                 lines.push(format!("journal:  {FAILED_JOURNAL}"));

@@ -158,9 +158,13 @@ fn a_boot_loader_that_cannot_be_told_is_told_later_and_the_database_is_put_back_
     let again = updater.go_back().unwrap_err().to_string();
     assert!(again.contains("not all undone yet"), "{again}");
     drop(updater);
+    let kept = Kept::load(&files).unwrap();
+    let why = kept.left_over.unwrap();
+    assert!(why.contains("mark-active booted"), "{why}");
     let second = system(&folder);
     Updater::new(&files, &second).unwrap().started().unwrap();
     assert!(second.ran(command));
+    assert_eq!(Kept::load(&files).unwrap().left_over, None);
     assert_undone(&folder, "told later");
 }
 

@@ -35,6 +35,8 @@ pub struct UpdateView {
     pub may_go_back: bool,
     /// Why it would be of no use. Absent: nothing is known against it.
     pub no_way_back: Option<SchemaGap>,
+    /// Why not all of an update that failed is undone. Absent: all is, or nothing kept it.
+    pub left_over: Option<String>,
     /// When a trial that failed left what was written during it beside the database, in seconds since 1970. Absent: none has.
     pub aside: Option<i64>,
     /// Where an update is.
@@ -185,6 +187,7 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
         is_damaged: health::has_logged_damage(system),
         has_journal: has_journal(&kept.update) && files.path(FAILED_JOURNAL).exists(),
         backup: backup_age::judge(&backup_age::look(files), now),
+        left_over: kept.left_over,
         trouble: kept.trouble,
         update: kept.update,
         running,

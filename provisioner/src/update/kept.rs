@@ -38,6 +38,9 @@ pub struct Kept {
     /// The last start that came as far as to look at the update, by the kernel's boot ID. Later ones have not been heard of.
     #[serde(default)]
     pub last_boot: Option<String>,
+    /// Why something that the last start had to do is left to the next one. Absent: nothing is.
+    #[serde(default)]
+    pub left_over: Option<String>,
     /// Why what was asked for last was not begun, or a channel not heard. Absent: all that came of it is in `update`.
     #[serde(default)]
     pub trouble: Option<Trouble>,

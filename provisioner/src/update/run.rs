@@ -208,10 +208,17 @@ impl<'a> Updater<'a> {
         self.take(event)
     }
 
+    fn leave_over(&mut self, error: &anyhow::Error) {
+        self.kept.left_over.get_or_insert(format!("{error:#}"));
+    }
+
     /// One event, and those that its effects lead to.
     fn take(&mut self, event: Event) -> Result<()> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
+            if matches!(event, Event::Started { .. }) {
+                self.kept.left_over = None;
+            }
             let (state, effects) = step(&self.kept.update, event)?;
             self.kept.update = state;
             self.kept.save(self.files)?;
@@ -231,18 +238,25 @@ impl<'a> Updater<'a> {
                         break;
                     }
                     Err(error) if may_wait(effect) => {
-                        eprintln!("<4>{effect:?} is left to the next start: {error:#}");
+                        eprintln!("<4>left to the next start: {error:#}");
+                        self.leave_over(&error);
                         is_done = false;
                     }
                     // What follows does not build on it: a restart, or the rest of what is undone.
                     Err(error) => {
+                        self.leave_over(&error);
                         fault.get_or_insert(error);
                         is_done = false;
                     }
                 }
             }
             if let Some(fault) = fault {
+                // The fault itself says more than that it cannot be kept.
+                let _ = self.kept.save(self.files);
                 return Err(fault);
+            }
+            if !is_done {
+                self.kept.save(self.files)?;
             }
         }
         Ok(())

@@ -381,17 +381,20 @@ async fn what_a_failed_update_has_left_is_said() {
     let mut anna = site.anna().await;
     let page = anna.open("/admin/updates").await;
     assert!(!page.has("undone yet") && !page.has("update/after"));
-    put_state(
-        &site,
-        &format!(r#""state":"failed",{RELEASE},{failed},"undo":"A""#),
+    site.put(
+        STATE,
+        &format!(
+            r#"{{"update":{{"state":"failed",{RELEASE},{failed},"undo":"A"}},"left_over":"the disk is full"}}"#
+        ),
     );
     site.put("/var/lib/perch/update/after/imd.sqlite", "");
     let page = anna.open("/admin/updates").await;
     assert!(
-        page.has("undone yet") && page.has("/var/lib/perch/update/after"),
+        page.has("undone yet") && page.has("the disk is full"),
         "{}",
         page.text
     );
+    assert!(page.has("/var/lib/perch/update/after"));
     anna.language = "zh";
     let page = anna.open("/admin/updates").await;
     assert!(page.has("尚未全部撤销") && page.has("写入的内容不在聊天中"));

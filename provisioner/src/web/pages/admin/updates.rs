@@ -286,7 +286,9 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
 
 /// What an update that failed has left to be known or done.
 fn remains(t: Texts, view: &UpdateView) -> Vec<String> {
-    let undo = (view.update.is_being_undone() && !view.is_under_way).then(|| t.m("update-undo"));
+    let is_undone = !view.update.is_being_undone() || view.is_under_way;
+    let detail = view.left_over.as_deref().unwrap_or_default();
+    let undo = (!is_undone).then(|| t.with("update-undo", &[("detail", detail)]));
     let aside = view.aside.map(|at| {
         let time = page::moment(at);
         t.with(
