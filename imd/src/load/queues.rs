@@ -29,7 +29,7 @@ impl Queues {
             let mut all: Vec<_> = directory
                 .all()
                 .into_iter()
-                .map(|session| (session.outbound.bytes(), session))
+                .map(|session| (session.outbound.kept(), session))
                 .collect();
             all.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
             for (bytes, session) in all {
@@ -64,7 +64,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::session::Session;
+    use crate::session::{Queued, Session};
 
     #[test]
     fn those_for_whom_most_waits_are_ended_first() {
@@ -88,6 +88,22 @@ mod tests {
         assert_eq!(queues.look(&directory), 2);
         assert_eq!(failed(), [true, true, false, false]);
         assert!(!queues.are_full());
+    }
+
+    #[test]
+    fn a_text_that_thousands_got_is_in_the_memory_once() {
+        let directory = Directory::default();
+        let text = Queued::shared("x".repeat(900).as_str().into(), 100);
+        for number in 0..100 {
+            let session = Session::new(format!("a{number}@b/c").parse().unwrap(), 1000);
+            session.outbound.manage();
+            session.outbound.push(text.clone()).unwrap();
+            session.outbound.take(usize::MAX, &mut String::new());
+            directory.enter(&session, 1).unwrap();
+        }
+        let queues = Queues::new(10_000);
+        assert_eq!(queues.look(&directory), 0);
+        assert_eq!(queues.waiting.load(Ordering::Relaxed), 100 * (64 + 9));
     }
 
     #[test]

@@ -172,9 +172,9 @@ fn deliver_here(
             .count();
         let elsewhere = delivery.to.split_off(here);
         let mut missed = Missed::default();
-        let stanza = delivery.queued();
+        let mut stanza = delivery.queued();
         for to in &delivery.to {
-            deliver_to_client(server, &delivery, &stanza, to, &mut missed);
+            deliver_to_client(server, &delivery, &mut stanza, to, &mut missed);
         }
         wake(server, &delivery, missed.asleep);
         ghosts.extend(missed.ghosts);
@@ -203,14 +203,14 @@ fn is_client_here(server: &Server, jid: &Jid) -> bool {
 fn deliver_to_client(
     server: &Server,
     delivery: &Delivery,
-    stanza: &Queued,
+    stanza: &mut Queued,
     to: &Jid,
     missed: &mut Missed,
 ) {
     let Some(session) = server.directory.session(to) else {
         return missed.ghosts.push(to.clone());
     };
-    session.send_queued(stanza.clone());
+    session.send_copy(stanza);
     if delivery.wakes && push::sleeps(Some(&session)) {
         missed.asleep.push(Arc::clone(&session.user));
     }
@@ -235,10 +235,10 @@ fn wake(server: &Arc<Server>, delivery: &Delivery, mut asleep: Vec<Arc<str>>) {
 /// Deliver to all recipients.
 async fn deliver(server: &Arc<Server>, delivery: &Delivery, missed: &mut Missed) {
     let mut parsed = None;
-    let stanza = delivery.queued();
+    let mut stanza = delivery.queued();
     for to in &delivery.to {
         if is_client_here(server, to) {
-            deliver_to_client(server, delivery, &stanza, to, missed);
+            deliver_to_client(server, delivery, &mut stanza, to, missed);
             continue;
         }
         // Elsewhere, and to accounts: by the way of all stanzas.

@@ -54,7 +54,7 @@ impl Case {
 
     /// The ids that came, once there are so many.
     async fn came(&self, many: usize) -> Vec<String> {
-        let mut all = Vec::new();
+        let mut all: Vec<Arc<str>> = Vec::new();
         let wait = async {
             while all.len() < many {
                 self.session.outbound.take(usize::MAX, &mut all);
@@ -64,7 +64,7 @@ impl Case {
         tokio::time::timeout(Duration::from_secs(10), wait)
             .await
             .unwrap();
-        let id = |stanza: &Queued| stanza.xml().split("id='").nth(1).unwrap()[..1].to_owned();
+        let id = |stanza: &Arc<str>| stanza.split("id='").nth(1).unwrap()[..1].to_owned();
         all.iter().map(id).collect()
     }
 }
