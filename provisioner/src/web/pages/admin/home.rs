@@ -67,6 +67,8 @@ struct Home {
     sentence: String,
     is_set_up: bool,
     network_on_trial: bool,
+    /// Whether two words of the recovery key are asked for.
+    has_key_to_check: bool,
     tiles: Vec<Tile>,
     pictures: Vec<Picture>,
     from: String,
@@ -124,6 +126,7 @@ async fn show(
         sentence: t.m(sentence),
         is_set_up: !matches!(status.claim, Claim::Made { set_up: false, .. }),
         network_on_trial: status.network_on_trial,
+        has_key_to_check: backups.as_ref().is_some_and(|b| b.key_check.is_some()),
         tiles,
         pictures: pictures(t, &samples, from, now),
         from: page::moment(from),

@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 10] = [
+const NOTICES: [(&str, &str); 11] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),
@@ -21,6 +21,7 @@ const NOTICES: [(&str, &str); 10] = [
     ("closed", "done-closed"),
     ("undone", "done-undone"),
     ("key", "done-key"),
+    ("key-checked", "done-key-checked"),
     ("confirmed", "done-confirmed"),
     ("ordered", "certificate-asked"),
 ];
