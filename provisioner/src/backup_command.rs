@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::noted::{noted, who};
 use age::x25519::Identity;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -83,13 +84,22 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
                 bail!("the settings have no backup.target");
             }
             // One after the other: whoever types this waits for it.
-            Ok(job::run(machine, &Job::MakeAndSend)? && job::run(machine, &Job::Send)?)
+            let made = job::run(machine, &Job::MakeAndSend);
+            let made = noted(machine, "backup.make", "", made)?;
+            Ok(made && noted(machine, "backup.send", "", job::run(machine, &Job::Send))?)
         }
         Action::Now {
             to: None, stick, ..
-        } => job::run(machine, if stick { &Job::Stick } else { &Job::Make }),
+        } => {
+            let (job, action) = match stick {
+                true => (Job::Stick, "backup.stick"),
+                false => (Job::Make, "backup.make"),
+            };
+            noted(machine, action, "", job::run(machine, &job))
+        }
         Action::Now { to: Some(to), .. } => {
-            let made = make(machine, &Copy::take(files)?, &to)?;
+            let made = Copy::take(files).and_then(|copy| make(machine, &copy, &to));
+            let made = noted(machine, "backup.make", to.display().to_string(), made)?;
             // An update asks how old the newest one is, wherever it lies.
             let outcome = Outcome {
                 at: system.now().unix_timestamp(),
@@ -127,11 +137,12 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             let found = from.map(|from| find(machine, &from)).transpose()?;
             let place = found.as_ref().map(|found| found.place.clone()).or(backup);
             let place = place.context("no backup is named")?;
-            let prepared = restore::prepare(machine, &place, &identity, "command line");
+            let prepared = restore::prepare(machine, &place, &identity, &who());
             if from_target.is_some() {
                 offsite::forget(files)?;
             }
-            let ready = prepared?;
+            let (subject, prepared) = (place.display().to_string(), prepared.map_err(Into::into));
+            let ready = noted(machine, "box.restore", subject, prepared)?;
             println!(
                 "{} is checked; the next start restores it",
                 ready.manifest.domain

@@ -1,5 +1,6 @@
 //! `provisioner certificate`: the same functions as the page's, for a shell and for the timer.
 
+use crate::noted::noted;
 use anyhow::Result;
 use clap::Subcommand;
 use provisioner::acme::machine::State;
@@ -26,7 +27,9 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
     let machine = Machine { files, system };
     match action {
         Action::Status => {}
-        Action::Renew => run::work(machine, true).map(drop)?,
+        Action::Renew => {
+            noted(machine, "certificate.renew", "", run::work(machine, true)).map(drop)?;
+        }
         // A box that has none goes on: no unit fails for it.
         Action::Work => {
             if job::take_up(machine)? != State::Off {

@@ -37,6 +37,8 @@ pub enum Access {
     Root,
     /// Root and one group (0640).
     Group(&'static str),
+    /// As these permissions say.
+    Mode(u32),
     /// No Unix permissions: the FAT partition.
     Fat,
 }
@@ -382,6 +384,7 @@ impl Access {
             Self::Everyone => Some(0o644),
             Self::Root => Some(0o600),
             Self::Group(_) => Some(0o640),
+            Self::Mode(mode) => Some(mode),
             Self::Fat => None,
         }
     }

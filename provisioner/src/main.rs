@@ -4,6 +4,7 @@
 mod backup;
 #[path = "certificate_command.rs"]
 mod certificate;
+mod noted;
 #[path = "power_command.rs"]
 mod power;
 #[path = "settings_command.rs"]

@@ -3,6 +3,7 @@
 //! A plan is in memory (`/run`) with a timer of systemd's, and ends with any start of the box: a Pi has no clock of its own, and a time
 //! that has passed while it was off must not be taken for one that has just come.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -17,8 +18,8 @@ use crate::update::window::minute;
 
 /// What is planned.
 const PLAN: &str = "/run/perch-agent/power.json";
-/// The transient timer, and the service that it starts.
-const TIMER: &str = "perch-power";
+/// The transient timer, and the unit of the image that it starts.
+pub const TIMER: &str = "perch-power";
 /// How far ahead a plan may be, in seconds.
 const FARTHEST: i64 = 366 * 86_400;
 /// A timer that goes off later than this (in seconds) was overtaken by a clock that was set.
@@ -129,18 +130,20 @@ impl LocalTime {
         };
         match &self.day {
             // An hour that a change to summer time leaves out, or a 30th of February.
-            Some(day) => ask(day).map_err(|_| NoPlan::NoTime(self.shown()).into()),
+            Some(day) => ask(day).map_err(|_| NoPlan::NoTime(self.to_string()).into()),
             None => match ask("today")? {
                 at if at > now => Ok(at),
                 _ => ask("tomorrow"),
             },
         }
     }
+}
 
-    fn shown(&self) -> String {
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.day {
-            Some(day) => format!("{day} {}", self.clock),
-            None => self.clock.clone(),
+            Some(day) => write!(f, "{day} {}", self.clock),
+            None => f.write_str(&self.clock),
         }
     }
 }
@@ -162,7 +165,7 @@ pub fn plan(machine: Machine<'_>, what: Power, when: &LocalTime, who: &str) -> R
     let now = system.now().unix_timestamp();
     let at = when.unix(system, now)?;
     if at <= now || at - now > FARTHEST {
-        return Err(NoPlan::OutOfReach(when.shown()).into());
+        return Err(NoPlan::OutOfReach(when.to_string()).into());
     }
     cancel(machine)?;
     let who = who.to_owned();
@@ -177,9 +180,6 @@ pub fn plan(machine: Machine<'_>, what: Power, when: &LocalTime, who: &str) -> R
         &unit,
         &time,
         "--timer-property=AccuracySec=1s",
-        "/usr/bin/provisioner",
-        "power",
-        "due",
     ];
     if let Err(error) = system.run(&command, None) {
         files.remove(PLAN)?;

@@ -1,5 +1,6 @@
 //! `provisioner power`: the same functions as the page's, for a shell and for the timer of a plan.
 
+use crate::noted::{noted, who};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use provisioner::files::Files;
@@ -42,7 +43,7 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         }
         Action::Restart { at } => begin(machine, Power::Restart, at)?,
         Action::ShutDown { at } => begin(machine, Power::ShutDown, at)?,
-        Action::Cancel => power::cancel(machine)?,
+        Action::Cancel => noted(machine, "box.cancel-plan", "", power::cancel(machine))?,
         Action::Due => power::due(machine).map(drop)?,
     }
     Ok(true)
@@ -50,10 +51,14 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
 
 fn begin(machine: Machine<'_>, what: Power, at: Option<LocalTime>) -> Result<()> {
     let Some(at) = at else {
+        // Before it is done: nothing may be written any more afterwards.
+        noted(machine, &format!("box.{}", what.name()), "", Ok(()))?;
         return what.carry_out(machine.system);
     };
-    let plan = power::plan(machine, what, &at, "command line")
-        .with_context(|| format!("{} is not planned", what.name()))?;
+    let subject = format!("{} {at}", what.name());
+    let plan = power::plan(machine, what, &at, &who())
+        .with_context(|| format!("{} is not planned", what.name()));
+    let plan = noted(machine, "box.plan", subject, plan)?;
     println!("{}", sentence(machine.system, &plan));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use crate::noted::{noted, who};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use provisioner::files::Files;
@@ -76,18 +77,27 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
     match action {
         Action::Get { key } => return get(files, key.as_deref()),
         Action::Set { pairs, dry } => {
-            make(machine, &request_of_pairs(machine, &pairs)?, dry.dry_run)?;
+            let keys: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+            let act = ("settings.change", keys.join(", "));
+            let request = request_of_pairs(machine, &pairs);
+            make(machine, request, act, dry.dry_run)?;
         }
-        Action::Diff { file } => make(machine, &request_of_file(machine, &file)?, true)?,
+        Action::Diff { file } => {
+            let request = request_of_file(machine, &file);
+            make(machine, request, ("settings.change", file), true)?;
+        }
         Action::Apply { file, dry } => {
-            make(machine, &request_of_file(machine, &file)?, dry.dry_run)?;
+            let request = request_of_file(machine, &file);
+            make(machine, request, ("settings.change", file), dry.dry_run)?;
         }
         Action::History => print_history(files)?,
         Action::Undo { number, dry } => {
-            make(machine, &request_of_undo(machine, number)?, dry.dry_run)?;
+            let shown = number.map_or_else(|| "last".to_owned(), |number| number.to_string());
+            let request = request_of_undo(machine, number);
+            make(machine, request, ("settings.undo", shown), dry.dry_run)?;
         }
         Action::Confirm => {
-            confirm(machine)?;
+            noted(machine, "network.confirm", "", confirm(machine))?;
             println!("confirmed");
         }
         Action::TimedOut => {
@@ -129,13 +139,20 @@ fn request_of_file(machine: Machine<'_>, file: &str) -> Result<Request> {
     request_of_text(machine, file, &text)
 }
 
-fn make(machine: Machine<'_>, request: &Request, dry_run: bool) -> Result<()> {
+/// `act`: what it is, and to what, in the log of administration.
+fn make(
+    machine: Machine<'_>,
+    request: Result<Request>,
+    (action, subject): (&str, String),
+    dry_run: bool,
+) -> Result<()> {
     if dry_run {
-        let would = preview(machine, request)?;
+        let would = preview(machine, &request?)?;
         print_lines("nothing would change", &would.plan.lines());
         return Ok(());
     }
-    let done = change(machine, request, &who())?;
+    let done = request.and_then(|request| change(machine, &request, &who()));
+    let done = noted(machine, action, subject, done)?;
     if let Some(warning) = &done.warning {
         eprintln!("{warning}");
     }
@@ -170,13 +187,4 @@ fn print_history(files: &Files) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Who has come in over sudo or SSH, as far as the shell tells; on a box it is root.
-fn who() -> String {
-    let name = ["SUDO_USER", "LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
-    format!("{} (command line)", name.as_deref().unwrap_or("root"))
 }

@@ -1,6 +1,8 @@
 //! `provisioner backup target`: whether the target for backups can be used, and what is missing for that.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+
+use crate::noted::{noted, who};
 use provisioner::backup::outcome::Outcomes;
 use provisioner::backup::target::{configured, host_key, state, work};
 use provisioner::settings::apply::Machine;
@@ -29,17 +31,21 @@ pub fn run(machine: Machine<'_>, options: &Options) -> Result<bool> {
     };
     if options.remove {
         let pairs = Target::KEYS.map(|key| (key.to_owned(), String::new()));
-        let request = request_of_pairs(machine, &pairs)?;
-        change(machine, &request, "command line")?;
+        let done =
+            request_of_pairs(machine, &pairs).and_then(|request| change(machine, &request, &who()));
+        noted(machine, "settings.change", "backup.target", done)?;
         return Ok(true);
     }
     if options.forget {
-        host_key::forget(files)?;
+        let done = host_key::forget(files);
+        noted(machine, "backup.forget-host-key", "", done)?;
     }
-    if let Some(fingerprint) = &options.accept
-        && !state::accept(files, &target, fingerprint)?
-    {
-        bail!("no host key with this fingerprint waits");
+    if let Some(fingerprint) = &options.accept {
+        let done = state::accept(files, &target, fingerprint).and_then(|is_accepted| {
+            ensure!(is_accepted, "no host key with this fingerprint waits");
+            Ok(())
+        });
+        noted(machine, "backup.accept-host-key", fingerprint, done)?;
     }
     print(machine)
 }

@@ -1,5 +1,6 @@
 //! `provisioner update`: the same functions as the page's, for a shell and for the units of the image.
 
+use crate::noted::noted;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use provisioner::files::Files;
@@ -71,13 +72,25 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             bundle,
             downgrade,
             without_backup,
-        } => install(files, system, bundle, downgrade, without_backup),
-        Action::Rollback => work(files, system, |updater| updater.go_back()),
+        } => {
+            let shown = bundle.clone().unwrap_or_default();
+            note(files, system, "update.install", &shown)?;
+            install(files, system, bundle, downgrade, without_backup)
+        }
+        Action::Rollback => {
+            note(files, system, "update.go-back", "")?;
+            work(files, system, |updater| updater.go_back())
+        }
         Action::Work { job } => job::work(Machine { files, system }, job).map(|()| true),
         Action::Started => Updater::new(files, system)?.started().map(|()| true),
         Action::Watch => Updater::new(files, system)?.watch().map(|()| true),
         Action::Night => night::turn(Machine { files, system }).map(|()| true),
     }
+}
+
+/// Before it is done, as it ends with a restart; what came of it is in the kept state.
+fn note(files: &Files, system: &dyn System, action: &str, subject: &str) -> Result<()> {
+    noted(Machine { files, system }, action, subject, Ok(()))
 }
 
 fn install(

@@ -12,11 +12,12 @@ mod common;
 mod office;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::boxes::{assert_certificates, boot, flashed};
 use common::{FakeSystem, get, put, root};
-use office::{Office, UPLOAD, another_box, office, people_of, state_of};
+use office::{HOOK, OWN_AUTHORITY, Office, UPLOAD, another_box, office, people_of, state_of};
 use provisioner::backup::key::{BoxKey, RecoveryKey};
 use provisioner::backup::open::FaultKind;
 use provisioner::backup::restore::{self, Ready};
@@ -61,10 +62,21 @@ fn a_restored_box_has_the_names_people_files_and_authority_of_the_other() {
         "/var/lib/perch/claim.json",
         "/data/etc/machine-id",
         "/etc/ssh/keys/ssh_host_ed25519_key",
+        "/var/lib/perch/audit.1.jsonl",
+        HOOK,
+        OWN_AUTHORITY,
     ] {
         let (one, other) = (get(folder.path(), path), get(office.folder.path(), path));
         assert_eq!(one, other, "{path}");
     }
+    for (path, mode) in [(HOOK, 0o755), (OWN_AUTHORITY, 0o644)] {
+        let about = folder.path().join(&path[1..]).metadata().unwrap();
+        assert_eq!(about.permissions().mode() & 0o7777, mode, "{path}");
+    }
+    assert!(
+        !folder.path().join("etc/perch/other").exists(),
+        "only what the settings name"
+    );
     let picture = format!("/var/lib/imd/uploads/ab/{UPLOAD}");
     assert_eq!(get(folder.path(), &picture), "a picture");
     for gone in [

@@ -56,7 +56,13 @@ fn another_number_makes_a_new_sheet_in_the_boxs_language_and_none_takes_it_away(
     boot(folder.path(), &system);
     let sheet = get(folder.path(), SHEET);
     assert_eq!(links(&sheet, &system).len(), 5);
-    assert!(sheet.contains("lang=\"zh\"") && sheet.contains("聊天邀请"));
+    assert!(
+        sheet.contains("lang=\"zh\"")
+            && sheet.contains("聊天邀请")
+            && sheet.contains("30 天内有效")
+            && !sheet.contains("camera"),
+        "{sheet}"
+    );
     put(folder.path(), CARD, "invitations = 0\n");
     boot(folder.path(), &system);
     assert!(!folder.path().join(&SHEET[1..]).exists());

@@ -19,7 +19,7 @@ use provisioner::settings::trial::Trial;
 use provisioner::tuning::report::{Outcome, Report};
 
 const WIRED: &str = "/etc/systemd/network/40-perch-wired.network";
-const START_TIMER: &str = "systemd-run --quiet --collect --unit=perch-network-trial --on-active=120s --timer-property=AccuracySec=1s /usr/bin/provisioner settings timed-out";
+const START_TIMER: &str = "systemd-run --quiet --collect --unit=perch-network-trial --on-active=120s --timer-property=AccuracySec=1s";
 const STOP_TIMER: &str = "systemctl stop perch-network-trial.timer";
 
 impl Running {

@@ -90,3 +90,69 @@ fn the_history_names_number_time_and_who() {
         "{undo}"
     );
 }
+
+#[test]
+fn what_is_changed_on_the_command_line_is_in_the_log_with_who_did_it() {
+    let (folder, _) = booted(None);
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_provisioner"))
+            .arg("--root")
+            .arg(folder.path())
+            .args(arguments)
+            .env("SUDO_USER", "anna")
+            .output()
+            .unwrap()
+    };
+    let log = || common::get(folder.path(), "/var/lib/perch/audit.jsonl");
+    run(&["settings", "get"]);
+    run(&["settings", "set", "--dry-run", "hostname=office"]);
+    run(&["settings", "history"]);
+    run(&["power", "status"]);
+    let before = log();
+    assert!(!before.contains("command line"), "{before}");
+    run(&[
+        "settings",
+        "set",
+        "hostname=two words",
+        "setup_code=secret-code",
+    ]);
+    run(&["settings", "undo", "7"]);
+    run(&["settings", "confirm"]);
+    run(&["power", "cancel"]);
+    run(&["power", "restart", "--at", "03:00"]);
+    run(&["backup", "now"]);
+    run(&["certificate", "renew"]);
+    let log = log();
+    let acts: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|act: &serde_json::Value| act["who"] == "anna (command line)")
+        .collect();
+    let found: Vec<(&str, &str)> = acts
+        .iter()
+        .map(|act| {
+            (
+                act["action"].as_str().unwrap(),
+                act["subject"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("settings.change", "hostname, setup_code"),
+            ("settings.undo", "7"),
+            ("network.confirm", ""),
+            ("box.cancel-plan", ""),
+            ("box.plan", "restart 03:00"),
+            ("backup.make", ""),
+            ("certificate.renew", ""),
+        ],
+        "{log}"
+    );
+    assert!(
+        acts[0]["error"].as_str().unwrap().contains("hostname"),
+        "{log}"
+    );
+    assert!(!log.contains("secret-code"), "{log}");
+}

@@ -10,6 +10,7 @@ mod common;
 
 use common::reading;
 use provisioner::settings::keys::KEYS;
+use provisioner::web::texts::{Language, Texts};
 use settings_file::Problem;
 
 const HOST: &str = "a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"";
@@ -273,6 +274,22 @@ fn every_bad_value_is_named_with_file_line_key_found_and_accepted() {
         );
         assert_eq!(problem.found, case.found, "{text:?}");
         assert_eq!(problem.accepted, case.accepted, "{text:?}");
+    }
+}
+
+#[test]
+fn every_problem_that_a_page_can_bring_has_words_in_both_languages() {
+    // Only the card has these.
+    let of_the_card = ["invitations", "restore_", "setup_code", "admin."];
+    for case in CASES {
+        let path = case.path();
+        if of_the_card.iter().any(|begin| path.starts_with(begin)) {
+            continue;
+        }
+        let key = provisioner::web::settings_words::accepted(case.accepted);
+        let key = key.unwrap_or_else(|| panic!("{path}: no text for {:?}", case.accepted));
+        let [en, zh] = [Language::En, Language::Zh].map(|language| Texts(language).m(key));
+        assert!(en != key && en != zh, "{key}: {en}, {zh}");
     }
 }
 

@@ -57,6 +57,7 @@ fn catalogue(language: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn used() -> BTreeSet<String> {
     let sources = files("src/web", ".rs")
         .into_iter()
+        .chain(files("src/firstboot", ".rs"))
         .chain(files("templates", ".html"));
     let texts: Vec<String> = sources.map(|(_, text)| text).collect();
     let literal = |text: &str| {
@@ -75,6 +76,7 @@ fn asked_for() -> BTreeSet<String> {
     for (_, text) in files("templates", ".html")
         .into_iter()
         .chain(files("src/web", ".rs"))
+        .chain(files("src/firstboot", ".rs"))
     {
         for call in ["t.m(\"", "t.with(\"", "t.count(\""] {
             for rest in text.split(call).skip(1) {

@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 20] = [
+const UNITS: [(&str, u32); 22] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -31,7 +31,9 @@ const UNITS: [(&str, u32); 20] = [
     ("perch-certificate.service", 18),
     ("perch-backup@.service", 16),
     ("perch-early.service", 20),
+    ("perch-network-trial.service", 16),
     ("perch-offsite@.service", 16),
+    ("perch-power.service", 10),
     ("perch-slot-good.service", 10),
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),
@@ -69,6 +71,33 @@ fn systemd_analyze() -> Option<Command> {
         println!("SKIPPED: no systemd-analyze on this machine");
     }
     found.then(|| Command::new("systemd-analyze"))
+}
+
+#[test]
+fn no_unit_is_left_out_of_these_checks() {
+    let mut found = Vec::new();
+    for layer in std::fs::read_dir(project().join("overlays")).unwrap() {
+        let folder = layer.unwrap().path().join("usr/lib/systemd/system");
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            found.extend(Some(name).filter(|name| name.ends_with(".service")));
+        }
+    }
+    let mut known = UNITS.map(|(name, _)| name.to_owned()).to_vec();
+    found.sort();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn what_timers_of_the_agent_start_is_a_unit_of_the_image() {
+    for (name, runs) in [
+        (provisioner::settings::trial::TIMER, "settings timed-out"),
+        (provisioner::power::TIMER, "power due"),
+    ] {
+        let line = format!("ExecStart=/usr/bin/provisioner {runs}\n");
+        assert!(unit(&format!("{name}.service")).contains(&line), "{name}");
+    }
 }
 
 #[test]
@@ -121,7 +150,13 @@ fn every_unit_of_ours_is_enabled_in_the_image() {
     let layer = get(&project(), "/configs/layers/perch.toml");
     for (name, _) in UNITS {
         // It is started by another unit's failure; templates are started by timers and by the agent.
-        if name == "perch-update-lost.service" || name.contains('@') {
+        // Some by a timer that is made when it is needed.
+        let by_others = [
+            "perch-network-trial.service",
+            "perch-power.service",
+            "perch-update-lost.service",
+        ];
+        if by_others.contains(&name) || name.contains('@') {
             continue;
         }
         // What a timer starts is not enabled itself.

@@ -203,11 +203,19 @@ async function work(page) {
   await page.locator("a.button", { hasText: "Done" }).waitFor();
 }
 
+/** What the browser finds out by itself is found out, and is well. */
+async function diagnosed(page) {
+  await page.locator(".checks .open").first().waitFor({ state: "detached" });
+  const found = await page.locator(".checks [data-test]").evaluateAll((items) =>
+    items.map((item) => `${item.dataset.test}: ${item.className}: ${item.lastElementChild.textContent}`));
+  const works = await page.locator("[data-doctor]").getAttribute("data-good");
+  assert.deepEqual(found, ["certificate", "websocket", "clock"].map((test) => `${test}: good: ${works}`));
+}
+
 async function run(page) {
   for (const [name, path] of areas) {
     await page.goto(`https://perch.local${path}`);
-    // What the browser finds out by itself is found out.
-    if (name.includes("support")) await page.locator(".checks .open").first().waitFor({ state: "detached" });
+    if (name.includes("support")) await diagnosed(page);
     await look(page, name);
   }
 }
@@ -222,8 +230,11 @@ async function join_in(invitation) {
   await page.locator("form button").first().click();
   await page.waitForURL(/\/done/);
   await page.screenshot({ path: join(settings.screens, "40-registered.png"), fullPage: true });
-  await page.goto("https://perch.local/chat/");
-  await page.locator("input[name=jid]").fill("eve");
+  await page.locator("a.button[href^='/chat/']").click();
+  await page.locator("input[name=password]").waitFor();
+  // The password is all there is to type, and the name is nowhere in the address.
+  assert.equal(await page.locator("input[name=jid]").inputValue(), "eve");
+  assert.equal(await page.evaluate(() => location.hash), "");
   await page.locator("input[name=password]").fill(PASSWORD);
   await page.locator("input[name=password]").press("Enter");
   await page.locator("#converse-roster").waitFor({ timeout: 60_000 * patience });

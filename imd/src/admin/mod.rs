@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod announce;
 pub mod backup;
+pub mod devices;
 pub mod groups;
 pub mod import;
 pub mod invitations;

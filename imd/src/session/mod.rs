@@ -13,7 +13,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use imd_proto::{Element, Jid};
+use ring::digest;
 
 use crate::feature::csi;
 
@@ -76,6 +79,14 @@ pub struct UserAgent {
     pub software: Option<String>,
     /// The device's name; absent when not told.
     pub device: Option<String>,
+}
+
+/// What may be shown in the place of a client's id: the same at each login of a user, and no way back to the id.
+#[must_use]
+pub fn shown_id(domain: &str, user: &str, client: &str) -> String {
+    let text = format!("{domain}\0{user}\0{client}");
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..9])
 }
 
 /// A bound resource.

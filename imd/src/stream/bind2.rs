@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use imd_proto::{Element, StreamCondition, StreamError, ns};
-use ring::digest;
 
 use super::c2s::Ended;
 use super::{bind, manage};
 use crate::feature::{archive, csi};
 use crate::server::Server;
-use crate::session::{Attached, End, UserAgent, lifecycle};
+use crate::session::{self, Attached, End, UserAgent, lifecycle};
 
 /// Bytes of a client's tag in its resource.
 const TAG_BYTES: usize = 64;
@@ -69,11 +66,7 @@ pub(super) async fn bind(
 /// The same client gets the same resource each time, without its id being shown (XEP-0386 §3.2.1).
 fn resource(server: &Server, user: &str, request: &Element, agent: Option<&UserAgent>) -> String {
     let own = match agent {
-        Some(agent) => {
-            let text = format!("{}\0{user}\0{}", server.config.domain, agent.id);
-            let hash = digest::digest(&digest::SHA256, text.as_bytes());
-            URL_SAFE_NO_PAD.encode(&hash.as_ref()[..9])
-        }
+        Some(agent) => session::shown_id(&server.config.domain, user, &agent.id),
         None => server.random_id::<6>(),
     };
     let tag = request

@@ -51,7 +51,7 @@ pub use roster::{
 };
 pub use sessions::{SavedSession, SessionStore};
 pub use settings::SettingStore;
-pub use tokens::{ApiToken, LoginToken, TokenStore};
+pub use tokens::{ApiToken, LoginClient, LoginToken, TokenStore};
 pub use upkeep::{StoreSize, UpkeepStore};
 pub use uploads::{Upload, UploadQuota, UploadStore, UploadUsage};
 pub use vcards::VcardStore;

@@ -37,6 +37,24 @@ impl fmt::Debug for LoginToken {
     }
 }
 
+/// A client that can log in without the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginClient {
+    /// Its user-agent id (XEP-0388), which is nobody else's to know.
+    pub client: String,
+    /// When the first of its tokens was issued that are still kept.
+    pub since: UnixMillis,
+    /// When the last of them runs out.
+    pub until: UnixMillis,
+}
+
+impl fmt::Debug for LoginClient {
+    /// Leaves the id out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginClient").finish_non_exhaustive()
+    }
+}
+
 /// An API token. Only a hash of its secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiToken {
@@ -66,6 +84,9 @@ pub trait TokenStore {
         client: &str,
         now: UnixMillis,
     ) -> Result<Vec<LoginToken>>;
+
+    /// The clients that have tokens which have not run out, in the order of their ids; empty for an unknown user.
+    async fn login_clients(&self, user: &str, now: UnixMillis) -> Result<Vec<LoginClient>>;
 
     /// Marks the token as used, with the client's `count`, and deletes the client's older tokens. False,
     /// with nothing changed, when it is missing or `count` is not greater than the one before.

@@ -220,6 +220,35 @@ async fn an_account_is_made_on_the_page_without_scripts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_makes_an_account_on_the_page_can_chat_in_the_browser_with_the_password_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let site = Site::start(&format!("[web]\nweb_root = {root:?}\n")).await;
+    let mut alice = site.login("alice").await;
+    let (token, _) = invited(&mut alice).await;
+    let english = page(&site, &token, "en").await;
+    assert!(text(&english).contains("href=\"/chat/\">Chat in the browser</a>"));
+    assert!(text(&english).contains("Then chat in the browser at once"));
+    let chinese = page(&site, &token, "zh").await;
+    assert!(text(&chinese).contains("href=\"/chat/\">在浏览器中聊天</a>"));
+    let made = post(
+        &site,
+        &token,
+        "name=d%C3%A4ve&password=12345678&repeat=12345678",
+    )
+    .await;
+    let next = made.headers()["location"].to_str().unwrap().to_owned();
+    let welcome = site.get(&next).await;
+    assert!(
+        text(&welcome).contains("href=\"/chat/#name=d%C3%A4ve\""),
+        "{}",
+        text(&welcome)
+    );
+    let script = site.get("/chat/start.js").await;
+    assert!(text(&script).contains("#name=") && text(&script).contains("jid: name"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_administrators_invite_to_a_name() {
     let site = Site::start("").await;
     let mut alice = site.login("alice").await;

@@ -9,6 +9,7 @@
 mod api;
 mod bosh;
 mod chat;
+mod devices;
 mod discovery;
 mod groups;
 mod harness;

@@ -79,7 +79,8 @@ home-uptime = Running for
 home-version = Version
 home-slot = slot { $slot }
 
-log-lead = Everything that administrators did, newest first.
+log-lead = Everything that administrators did, on these pages, in apps, by programs and on the command line, and what people reported; newest first.
+log-half = The chat server does not answer: what was done by its own commands, in apps and by programs is missing here.
 log-empty = Nothing has been done yet.
 
 sessions-lead = Browsers that have signed in to these pages. End what you do not know.

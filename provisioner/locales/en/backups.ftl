@@ -81,3 +81,10 @@ reset-wrong = That is not the name of the box. It is called { $name }. Nothing w
 reset-go = Delete everything
 reset-under-way = The box is reset
 reset-under-way-how = It starts again as a new box, in a minute or two, and can be claimed for an hour. Settings in perch.toml on its card are used again.
+
+backup-key-check = Do you still have your recovery key?
+backup-key-check-why = Type these two of its words from your paper. Then you know that your backups can be opened, and the box does not ask again.
+backup-key-check-send = These are the words
+backup-key-check-wrong = These are not those two words. Look at your paper once more. If you cannot find it, make another key at the end of this page, write it down, and make a backup.
+done-key-checked = Those are the words of your recovery key. Keep the paper well.
+home-key-check = Can you still find your recovery key? Two of its words are asked for, so that you need not find out when it is too late.

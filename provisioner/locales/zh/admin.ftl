@@ -75,7 +75,8 @@ home-uptime = 已运行
 home-version = 版本
 home-slot = 分区 { $slot }
 
-log-lead = 管理员做过的一切，最新的在前。
+log-lead = 管理员所做的一切（在这些页面、应用、程序和命令行中），以及大家的举报，最新的在前。
+log-half = 聊天服务器没有响应：这里缺少通过它自己的命令、应用和程序所做的操作。
 log-empty = 还没有任何操作。
 
 sessions-lead = 登录过这些页面的浏览器。不认识的请结束。

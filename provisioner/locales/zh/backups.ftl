@@ -81,3 +81,10 @@ reset-wrong = 这不是盒子的名称。它叫 { $name }。没有删除任何�
 reset-go = 删除全部
 reset-under-way = 盒子正在恢复出厂设置
 reset-under-way-how = 一两分钟后它将作为新盒子启动，一小时内可以认领。卡上 perch.toml 中的设置会再次生效。
+
+backup-key-check = 恢复密钥还在您手边吗？
+backup-key-check-why = 请照着纸输入其中这两个单词。这样您就知道备份能打开，盒子也不会再问。
+backup-key-check-send = 就是这两个单词
+backup-key-check-wrong = 不是这两个单词。请再看一看您抄写的纸。如果找不到，请在本页末尾生成另一个密钥，抄下来，然后做一次备份。
+done-key-checked = 正是恢复密钥中的单词。请保管好那张纸。
+home-key-check = 还找得到恢复密钥吗？请输入其中两个单词，免得到需要时才发现丢了。

@@ -14,7 +14,7 @@ use crate::files::Files;
 /// Where it is kept.
 pub const PATH: &str = "/var/lib/perch/audit.jsonl";
 /// The older half, after it has grown too long.
-const OLDER: &str = "/var/lib/perch/audit.1.jsonl";
+pub const OLDER: &str = "/var/lib/perch/audit.1.jsonl";
 /// Some thousand acts.
 const LONGEST: u64 = 512 << 10;
 /// Texts from outside are cut there.

@@ -9,7 +9,7 @@ use crate::backup::outcome::Outcomes;
 use crate::backup::shelf::Lying;
 use crate::backup::stick::{Accepted, Stick};
 use crate::backup::target::{self, host_key, state};
-use crate::backup::{FOLDER, restore, shelf, source, stick};
+use crate::backup::{FOLDER, key_check, restore, shelf, source, stick};
 use crate::settings::apply::Machine;
 
 /// Keys are made and confirmed one after the other.
@@ -20,6 +20,9 @@ const LOCK: &str = "/run/perch-agent/recovery-key.lock";
 pub struct BackupView {
     /// When the recovery key was confirmed, in seconds since 1970. Absent: there is none.
     pub key_made: Option<i64>,
+    /// The numbers of the two words of it that are asked for now. Absent: none are.
+    #[serde(default)]
+    pub key_check: Option<[usize; 2]>,
     /// The backups on the box, newest first.
     pub on_the_box: Vec<Lying>,
     /// The stick that the owner has accepted.
@@ -94,6 +97,15 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
                 ));
             }
         }
+        Command::CheckRecoveryKey { words } => {
+            let _lock = files.lock(LOCK)?;
+            if !key_check::answer(files, words)? {
+                return Err(Refusal::new(
+                    Why::Invalid,
+                    "other words than those of the key",
+                ));
+            }
+        }
         Command::AcceptStick { serial } => {
             if !stick::accept(files, serial)? {
                 return Err(Refusal::new(Why::Invalid, "no such stick is plugged in"));
@@ -140,9 +152,15 @@ fn at_target(machine: Machine<'_>, command: &TargetCommand) -> Result<(), Refusa
 fn view(machine: Machine<'_>) -> anyhow::Result<BackupView> {
     let files = machine.files;
     let sticks = stick::plugged_in(files);
+    let key = BoxKey::load(files)?;
+    let now = machine.system.now().unix_timestamp();
+    let due = key
+        .as_ref()
+        .filter(|key| now - key.made >= key_check::AFTER);
     Ok(BackupView {
         on_the_stick: sticks.first().and_then(|s| source::seen(files, &s.serial)),
-        key_made: BoxKey::load(files)?.map(|key| key.made),
+        key_check: due.and_then(|key| Some(key.check.as_ref()?.asked)),
+        key_made: key.map(|key| key.made),
         on_the_box: shelf::list(&files.path(FOLDER)),
         accepted: stick::accepted(files)?,
         sticks,

@@ -1,6 +1,7 @@
 //! Each command, carried out.
 
 use anyhow::Context;
+use settings_file::Problems;
 
 use super::audit::{self, Entry};
 use super::command::{
@@ -118,6 +119,7 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         Command::Backups
         | Command::NewRecoveryKey
         | Command::ConfirmRecoveryKey { .. }
+        | Command::CheckRecoveryKey { .. }
         | Command::AcceptStick { .. }
         | Command::ForgetStick
         | Command::MakeBackup
@@ -178,7 +180,11 @@ fn power_view(machine: Machine<'_>) -> anyhow::Result<PowerView> {
 }
 
 fn invalid(error: anyhow::Error) -> Refusal {
-    Refusal::new(Why::Invalid, format!("{error:#}"))
+    let problems = error.downcast_ref::<Problems>();
+    Refusal {
+        bad_values: problems.map_or_else(Vec::new, |all| all.iter().map(Into::into).collect()),
+        ..Refusal::new(Why::Invalid, format!("{error:#}"))
+    }
 }
 
 fn change_settings(
@@ -198,7 +204,7 @@ fn change_settings(
 
 fn changed(done: Done) -> Changed {
     Changed {
-        steps: done.plan.lines(),
+        steps: done.plan.steps(),
         changes: done.plan.changes,
         number: done.number,
         on_trial: done.on_trial,

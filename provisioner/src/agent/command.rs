@@ -14,6 +14,7 @@ use crate::backup::job::Source;
 use crate::model::AccountName;
 use crate::power::{Plan, Power};
 use crate::settings::keys::{Change, can_be_undone};
+use crate::settings::plan::Step;
 use crate::update::machine::State;
 
 /// Who is behind a command, as the web process knows it.
@@ -119,6 +120,11 @@ pub enum Command {
     NewRecoveryKey,
     /// Put the key that waits to use.
     ConfirmRecoveryKey {
+        /// The words that are asked for.
+        words: Vec<String>,
+    },
+    /// The owner still has the key in use.
+    CheckRecoveryKey {
         /// The words that are asked for.
         words: Vec<String>,
     },
@@ -253,8 +259,8 @@ pub struct PowerView {
 pub struct Changed {
     /// Each setting that differs.
     pub changes: Vec<Change>,
-    /// Everything that is done for it, for people.
-    pub steps: Vec<String>,
+    /// Everything that is done for it.
+    pub steps: Vec<Step>,
     /// Its number in the history. Absent: nothing was changed.
     pub number: Option<u32>,
     /// Whether it goes back unless it is confirmed.
@@ -318,6 +324,36 @@ pub struct Refusal {
     pub why: Why,
     /// For people who look into it.
     pub text: String,
+    /// Each setting that is not accepted, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad_values: Vec<BadValue>,
+}
+
+/// The five fields of a setting's problem, so that pages can say it in the reader's language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadValue {
+    /// The file, or what stands for it.
+    pub file: String,
+    /// Its line there.
+    pub line: usize,
+    /// The key.
+    pub key: String,
+    /// What is there; never a secret.
+    pub found: String,
+    /// What would be accepted, in English.
+    pub accepted: String,
+}
+
+impl From<&settings_file::Problem> for BadValue {
+    fn from(problem: &settings_file::Problem) -> Self {
+        Self {
+            file: problem.file.clone(),
+            line: problem.line,
+            key: problem.key.clone(),
+            found: problem.found.clone(),
+            accepted: problem.accepted.clone(),
+        }
+    }
 }
 
 impl Refusal {
@@ -326,6 +362,7 @@ impl Refusal {
         Self {
             why,
             text: text.into(),
+            bad_values: Vec::new(),
         }
     }
 }
@@ -366,6 +403,7 @@ impl Command {
             Self::RenewCertificate => "certificate.renew",
             Self::NewRecoveryKey => "backup.new-key",
             Self::ConfirmRecoveryKey { .. } => "backup.confirm-key",
+            Self::CheckRecoveryKey { .. } => "backup.check-key",
             Self::AcceptStick { .. } => "backup.accept-stick",
             Self::ForgetStick => "backup.forget-stick",
             Self::MakeBackup => "backup.make",

@@ -11,7 +11,7 @@ use crate::firstboot::state;
 use crate::settings::secrets;
 
 use super::target::{host_key, sftp};
-use super::{key, stick};
+use super::{key, owners, stick};
 
 /// The number of the format. A box refuses a greater one.
 pub const FORMAT: u32 = 1;
@@ -22,12 +22,13 @@ pub const BOX: &str = "box";
 /// The folder of what `imd backup` made.
 pub const IMD: &str = "imd";
 
-/// The box's files, with who may read each; what the settings ask for besides is made anew from them. What is not here is not restored, and an entry with another name is refused.
-pub const FILES: [(&str, Access); 19] = [
+/// The box's files, with who may read each; what the settings ask for besides is made anew from them, but for the files of [`owners`]. What is not here is not restored, and an entry with another name is refused.
+pub const FILES: [(&str, Access); 20] = [
     (state::PATH, Access::Everyone),
     (secrets::PATH, Access::Root),
     (claim::MADE, Access::Everyone),
     (audit::PATH, Access::Root),
+    (audit::OLDER, Access::Root),
     (key::PATH, Access::Root),
     (stick::ACCEPTED, Access::Everyone),
     (sftp::KEY, Access::Root),
@@ -114,7 +115,7 @@ pub fn is_known(name: &str) -> bool {
         return true;
     }
     if let Some(path) = name.strip_prefix(BOX) {
-        return FILES.iter().any(|(known, _)| *known == path);
+        return FILES.iter().any(|(known, _)| *known == path) || owners::is_owners(path);
     }
     let Some(rest) = name.strip_prefix(IMD).and_then(|r| r.strip_prefix('/')) else {
         return false;
@@ -171,6 +172,8 @@ mod tests {
             ("imd/uploads/ab/abcd-ef", true),
             ("imd/uploads/ab/../../x", false),
             ("imd/uploads/cd/abcd", false),
+            ("box/etc/perch/acme-hook", true),
+            ("box/etc/perch/imd.toml", false),
             ("box/etc/shadow", false),
             ("box/../etc/shadow", false),
             ("/etc/shadow", false),

@@ -12,6 +12,7 @@ use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
+use super::key_check::Check;
 use crate::files::{Access, Files};
 
 /// The key in use, for root alone.
@@ -129,6 +130,9 @@ pub struct BoxKey {
     pub recipient: String,
     /// When it was confirmed, in seconds since 1970.
     pub made: i64,
+    /// What its owner is asked later. Absent: it has been answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
 }
 
 impl BoxKey {
@@ -143,6 +147,7 @@ impl BoxKey {
             recipient: identity.to_public().to_string(),
             identity: text,
             made: now,
+            check: None,
         })
     }
 
@@ -234,7 +239,11 @@ pub fn confirm(files: &Files, typed: &[String], now: i64) -> Result<bool> {
     if typed != wanted {
         return Ok(false);
     }
-    BoxKey::of(&key, now)?.save(files)?;
+    let used = BoxKey {
+        check: Some(Check::of(&key)?),
+        ..BoxKey::of(&key, now)?
+    };
+    used.save(files)?;
     files.remove(PENDING)?;
     Ok(true)
 }

@@ -10,9 +10,10 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::contents::{IMD, MANIFEST, Manifest, present};
-use super::{ENDING, key::BoxKey};
+use super::contents::{BOX, IMD, MANIFEST, Manifest, present};
+use super::{ENDING, key::BoxKey, owners};
 use crate::files::Files;
+use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
 use crate::web::imd::Imd;
 
@@ -20,6 +21,8 @@ use crate::web::imd::Imd;
 const SOCKET: &str = "/run/imd/admin.sock";
 /// The folder that it makes: its uploads are links there to those in use, which cost no room.
 const COPY: &str = "/var/lib/imd/backup";
+/// Permissions of entries: those of the box's own files are known without a backup.
+const PRIVATE: u32 = 0o600;
 /// A large database is copied slowly, so that nobody who chats waits for it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(4 * 3600);
 
@@ -156,15 +159,20 @@ pub fn seal<W: Write>(
     let encryptor = age::Encryptor::with_recipients(recipients).context("encrypting")?;
     let sealed = encryptor.wrap_output(out).context("encrypting")?;
     let mut archive = tar::Builder::new(sealed);
-    append(&mut archive, MANIFEST, &manifest.text()?)?;
+    append(&mut archive, MANIFEST, &manifest.text()?, PRIVATE)?;
     for (path, name) in present(files) {
         let content = std::fs::read(files.path(path)).with_context(|| format!("reading {path}"))?;
-        append(&mut archive, &name, &content)?;
+        append(&mut archive, &name, &content, PRIVATE)?;
+    }
+    for (path, mode) in owners::present(files, &BoxState::load(files)?.settings) {
+        let content =
+            std::fs::read(files.path(&path)).with_context(|| format!("reading {path}"))?;
+        append(&mut archive, &format!("{BOX}{path}"), &content, mode)?;
     }
     for (path, name, bytes) in listed(copy) {
         let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
         // Its length is in front of it.
-        let mut header = header(bytes);
+        let mut header = header(bytes, PRIVATE);
         archive
             .append_data(&mut header, &name, file.take(bytes))
             .with_context(|| format!("putting {name} into the backup"))?;
@@ -173,15 +181,20 @@ pub fn seal<W: Write>(
     sealed.finish().context("ending the encryption")
 }
 
-fn header(bytes: u64) -> tar::Header {
+fn header(bytes: u64, mode: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes);
-    header.set_mode(0o600);
+    header.set_mode(mode);
     header
 }
 
-fn append<W: Write>(archive: &mut tar::Builder<W>, name: &str, content: &[u8]) -> Result<()> {
-    let mut header = header(content.len() as u64);
+fn append<W: Write>(
+    archive: &mut tar::Builder<W>,
+    name: &str,
+    content: &[u8],
+    mode: u32,
+) -> Result<()> {
+    let mut header = header(content.len() as u64, mode);
     archive
         .append_data(&mut header, name, content)
         .with_context(|| format!("putting {name} into the backup"))

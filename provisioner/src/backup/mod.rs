@@ -1,7 +1,7 @@
 //! Backups: one encrypted file with everything that makes the box, and the way back.
 //!
-//! - `key`: the recovery key, its words, and the key that the box keeps.
-//! - `contents`: what is in a backup; `make`: writes one while the server runs; `open`: reads one into a scratch folder;
+//! - `key`: the recovery key, its words, and the key that the box keeps; `key_check`: whether its owner still has it.
+//! - `contents`: what is in a backup, `owners`: files among it that the owner has made; `make`: writes one while the server runs; `open`: reads one into a scratch folder;
 //!   `check`: whether what came out is whole.
 //! - `stick`: USB sticks, and which one the owner has accepted; `keep`: how many backups stay; `shelf`: where they lie.
 //! - `target`: another computer that gets a backup every night.
@@ -17,9 +17,11 @@ pub mod contents;
 pub mod job;
 pub mod keep;
 pub mod key;
+pub mod key_check;
 pub mod make;
 pub mod open;
 pub mod outcome;
+pub mod owners;
 pub mod restore;
 pub mod shelf;
 pub mod source;

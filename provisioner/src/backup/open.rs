@@ -1,8 +1,8 @@
 //! Reads a backup into a scratch folder. Whatever is wrong with it, nothing outside that folder changes.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use age::x25519::Identity;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::contents::{MANIFEST, Manifest, is_known};
+use super::owners;
 
 /// What every file of age begins with.
 const MAGIC: &[u8; 21] = b"age-encryption.org/v1";
@@ -93,7 +94,8 @@ pub fn unpack(backup: impl Read, identity: &Identity, into: &Path) -> Result<Man
         if !is_known(&name) || !entry.header().entry_type().is_file() {
             return Err(Fault::Damaged(format!("{name} does not belong into it")));
         }
-        take(&mut entry, &into.join(&name))?;
+        let mode = entry.header().mode().unwrap_or_default();
+        take(&mut entry, &into.join(&name), owners::mode_in(&name, mode))?;
     }
     // Behind the archive's end there is nothing; reading it proves that the encryption ends there, too.
     let mut rest = archive.into_inner();
@@ -163,7 +165,8 @@ fn name_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String, Fault> {
     name.map_err(|_| Fault::Damaged("a name in it is no text".to_owned()))
 }
 
-fn take(entry: &mut impl Read, place: &Path) -> Result<(), Fault> {
+/// Writes an entry, for root alone unless it has permissions of its own.
+fn take(entry: &mut impl Read, place: &Path, mode: Option<u32>) -> Result<(), Fault> {
     let context = || format!("writing {}", place.display());
     if let Some(folder) = place.parent() {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -182,6 +185,10 @@ fn take(entry: &mut impl Read, place: &Path) -> Result<(), Fault> {
                 .with_context(context)
                 .map_err(Fault::Box)?,
         }
+    }
+    if let Some(mode) = mode {
+        let set = file.set_permissions(Permissions::from_mode(mode));
+        set.with_context(context).map_err(Fault::Box)?;
     }
     let synced = file.sync_all();
     synced.with_context(context).map_err(Fault::Box)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Counts, check};
 use super::contents::{BOX, FILES, IMD, Manifest};
 use super::open::{Fault, unpack};
-use super::{SCRATCH, card, shelf};
+use super::{SCRATCH, card, owners, shelf};
 use crate::agent::audit;
 use crate::files::{Access, Files, PowerCut};
 use crate::settings::apply::Machine;
@@ -191,6 +191,7 @@ fn note(machine: Machine<'_>, ready: &Ready) {
 fn swap(files: &Files) -> Result<()> {
     remember(files)?;
     put(files, &at(&format!("new/{BOX}")))?;
+    owners::put(files, &at(&format!("new/{BOX}")))?;
     swap_imd(files)?;
     for name in SESSIONS {
         files.remove(format!("/var/lib/perch-web/{name}"))?;
@@ -209,6 +210,11 @@ fn remember(files: &Files) -> Result<()> {
             files.replace(at(&format!("old/{BOX}{path}")), &content, Access::Root)?;
         }
     }
+    owners::remember(
+        files,
+        &at(&format!("new/{BOX}")),
+        &at(&format!("old/{BOX}")),
+    )?;
     files.replace(done, b"", Access::Root).map(drop)
 }
 
@@ -283,7 +289,9 @@ fn take_back(files: &Files) -> Result<()> {
     if !files.path(at("old/complete")).exists() {
         return Ok(());
     }
-    put(files, &at(&format!("old/{BOX}")))?;
+    let (old_box, new_box) = (at(&format!("old/{BOX}")), at(&format!("new/{BOX}")));
+    put(files, &old_box)?;
+    owners::take_back(files, &new_box, &old_box)?;
     let old = files.path(at(&format!("old/{IMD}")));
     if old.exists() {
         let (data, new) = (files.path(IMD_DATA), files.path(at(&format!("new/{IMD}"))));

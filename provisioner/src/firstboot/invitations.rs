@@ -7,6 +7,7 @@ use qrcode::render::svg;
 use super::FirstBoot;
 use crate::files::Access;
 use crate::imd_config;
+use crate::web::texts::{Language, Texts};
 
 /// The sheet, which every computer can open.
 pub const SHEET: &str = "/boot/firmware/perch-invitations.html";
@@ -62,21 +63,11 @@ fn make(boot: &FirstBoot<'_>) -> Result<String> {
 
 fn page(boot: &FirstBoot<'_>, links: &[String]) -> Result<String> {
     let language = boot.state.settings.language.as_ref();
-    let chinese = language.is_some_and(|language| language.as_str() == "zh");
+    let language = language.and_then(|language| Language::of_code(language.as_str()));
+    let t = Texts(language.unwrap_or(Language::En));
     let domain = boot.state.domain();
-    let (lang, title, how) = if chinese {
-        (
-            "zh",
-            "聊天邀请",
-            "用手机相机扫描，每张限一人使用，30 天内有效。",
-        )
-    } else {
-        (
-            "en",
-            "Invitation to chat",
-            "Scan this with your phone's camera. For one person, for 30 days.",
-        )
-    };
+    let (lang, title) = (t.0.code(), t.m("card-sheet-title"));
+    let how = t.with("card-sheet-how", &[("days", DAYS)]);
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"{lang}\">\n<meta charset=\"utf-8\">\n<title>{title}: {domain}</title>\n\
          <style>body{{font:11pt sans-serif;display:grid;grid-template-columns:repeat(3,1fr);gap:4mm}}\

@@ -1,6 +1,9 @@
 //! Decides what has to be done so that the box is as its settings say. Renders everything before anything is written.
 
+use std::fmt;
+
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::keys::{Change, diff_with_secrets};
 use super::outputs::{ALL, Action, Content, Output, Piece};
@@ -95,26 +98,76 @@ impl Plan {
     /// What would be done, a line each, for people.
     pub fn lines(&self) -> Vec<String> {
         let changes = self.changes.iter().map(Change::line);
+        let steps = self.steps();
+        changes
+            .chain(steps.iter().map(ToString::to_string))
+            .collect()
+    }
+
+    /// What would be done for the changes.
+    pub fn steps(&self) -> Vec<Step> {
         let pieces = self.pieces.iter().map(|piece| match &piece.content {
-            Content::Text(_) => format!("write {}", piece.path),
-            Content::Link(target) => format!("link {} to {target}", piece.path),
-            Content::Absent => format!("remove {}", piece.path),
+            Content::Text(_) => Step::Write(piece.path.clone()),
+            Content::Link(target) => Step::Link(format!("{} to {target}", piece.path)),
+            Content::Absent => Step::Remove(piece.path.clone()),
         });
         let actions = self.actions.iter().map(|action| match action {
-            Action::SetHostName => "set the running system's host name".to_owned(),
-            Action::ReloadNetwork { delete: None } => "reload the network".to_owned(),
-            Action::ReloadNetwork {
-                delete: Some(device),
-            } => {
-                format!("reload the network, without {device}")
-            }
-            Action::Restart(unit) => format!("restart {unit}"),
-            Action::Reload(unit) => format!("reload {unit}"),
-            Action::Tune => "write the tuning values of the profile".to_owned(),
-            Action::SwitchWifi => "join the Wi-Fi network, or leave it".to_owned(),
-            Action::SwitchSsh => "start or stop ssh.service".to_owned(),
-            Action::Order => "order a certificate for the domain".to_owned(),
+            Action::SetHostName => Step::SetHostName,
+            Action::ReloadNetwork { delete } => Step::ReloadNetwork(delete.clone()),
+            Action::Restart(unit) => Step::Restart((*unit).to_owned()),
+            Action::Reload(unit) => Step::Reload((*unit).to_owned()),
+            Action::Tune => Step::Tune,
+            Action::SwitchWifi => Step::SwitchWifi,
+            Action::SwitchSsh => Step::SwitchSsh,
+            Action::Order => Step::Order,
         });
-        changes.chain(pieces).chain(actions).collect()
+        pieces.chain(actions).collect()
+    }
+}
+
+/// One thing that is done for a change of settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Write a file.
+    Write(String),
+    /// Make a symbolic link: its path, and where it leads.
+    Link(String),
+    /// Remove a file.
+    Remove(String),
+    /// As in [`Action`], as all that follow.
+    SetHostName,
+    /// Without a VLAN's device, where one goes.
+    ReloadNetwork(Option<String>),
+    /// The unit.
+    Restart(String),
+    /// The unit.
+    Reload(String),
+    /// The values of the profile.
+    Tune,
+    /// To join or to leave.
+    SwitchWifi,
+    /// On or off.
+    SwitchSsh,
+    /// A certificate for the domain.
+    Order,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(path) => write!(f, "write {path}"),
+            Self::Link(link) => write!(f, "link {link}"),
+            Self::Remove(path) => write!(f, "remove {path}"),
+            Self::SetHostName => f.write_str("set the running system's host name"),
+            Self::ReloadNetwork(None) => f.write_str("reload the network"),
+            Self::ReloadNetwork(Some(device)) => write!(f, "reload the network, without {device}"),
+            Self::Restart(unit) => write!(f, "restart {unit}"),
+            Self::Reload(unit) => write!(f, "reload {unit}"),
+            Self::Tune => f.write_str("write the tuning values of the profile"),
+            Self::SwitchWifi => f.write_str("join the Wi-Fi network, or leave it"),
+            Self::SwitchSsh => f.write_str("start or stop ssh.service"),
+            Self::Order => f.write_str("order a certificate for the domain"),
+        }
     }
 }

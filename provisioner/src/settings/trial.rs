@@ -10,7 +10,7 @@ use crate::model::network::{Ipv4, Ipv6, Network};
 
 /// How long a change waits for its confirmation, in seconds.
 pub const PATIENCE_SECONDS: u32 = 120;
-/// The transient timer that ends the wait.
+/// The transient timer that ends the wait, and the unit of the image that it starts.
 pub const TIMER: &str = "perch-network-trial";
 
 /// Whether a change waits.

@@ -4,6 +4,7 @@
 //! - `visitor`: who is there (cookie, language, address, session), and what a form brought; `guard`: slows guesses down.
 //! - `figures`: how the machine is; `sampler`, `history`: how it was; `verdict`: whether all is well; `chart`: draws it.
 //! - `held`: secrets between the preview of a change and the change.
+//! - `settings_words`: what settings say in English, in the reader's language.
 //! - `files`: large files to a browser and from one.
 //! - `store`: sessions, in a database of its own; `imd`: the client of the admin API.
 //! - `pages/`: one file for each page or group of pages; each has its routes.
@@ -23,6 +24,7 @@ pub mod pages;
 pub mod passwords;
 pub mod qr;
 pub mod sampler;
+pub mod settings_words;
 pub mod store;
 pub mod texts;
 pub mod verdict;

@@ -36,6 +36,7 @@ fn backups(at: i64, error: Option<&str>) -> BackupView {
     };
     BackupView {
         key_made: Some(1),
+        key_check: None,
         on_the_box: Vec::new(),
         on_the_stick: None,
         accepted: None,

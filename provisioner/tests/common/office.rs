@@ -8,6 +8,8 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use imd_store::UpkeepStore;
@@ -16,11 +18,15 @@ use provisioner::backup::contents::Manifest;
 use provisioner::backup::key::{BoxKey, RecoveryKey};
 use provisioner::backup::make::seal;
 use provisioner::files::Files;
+use provisioner::firstboot::state::BoxState;
+use provisioner::model::{AuthorityFile, HookFile};
 use tempfile::TempDir;
 
 use crate::common::boxes::{booted, wishes};
 use crate::common::{FakeSystem, put};
 
+pub const HOOK: &str = "/etc/perch/acme-hook";
+pub const OWN_AUTHORITY: &str = "/etc/perch/ca/acme.crt";
 pub const UPLOAD: &str = "abcdefghij0123456789";
 
 /// What `imd backup` leaves of a server with these people and one uploaded file.
@@ -65,9 +71,29 @@ pub fn office() -> Office {
         "/var/lib/perch/claim.json",
         r#"{"made":{"by":"anna","address":null,"at":1,"set_up":true}}"#,
     );
+    // What the owner has put on the box and the settings name, and a second program that they do not name.
+    let files = Files::new(folder.path());
+    let mut state = BoxState::load(&files).unwrap();
+    state.settings.acme.hook = Some(HookFile::new(HOOK).unwrap());
+    state.settings.acme.authority = Some(AuthorityFile::new(OWN_AUTHORITY).unwrap());
+    state.settings.updates.authority = Some(AuthorityFile::new("/etc/ssl/none.pem").unwrap());
+    state.save(&files).unwrap();
+    for (path, mode) in [
+        (HOOK, 0o755),
+        (OWN_AUTHORITY, 0o644),
+        ("/etc/perch/other", 0o755),
+    ] {
+        put(folder.path(), path, &format!("{path} of the office"));
+        let place = folder.path().join(&path[1..]);
+        std::fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
+    }
+    put(
+        folder.path(),
+        "/var/lib/perch/audit.1.jsonl",
+        "an older act\n",
+    );
     let words = RecoveryKey::generate().unwrap();
     let key = BoxKey::of(&words, 1).unwrap();
-    let files = Files::new(folder.path());
     key.save(&files).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     copy_of_imd(scratch.path(), &["anna", "ben"]);
@@ -97,6 +123,8 @@ pub fn another_box() -> (TempDir, FakeSystem) {
     put(folder.path(), "/var/lib/imd/imd.sqlite", "another database");
     put(folder.path(), "/var/lib/imd/uploads/zz/zz1", "another file");
     put(folder.path(), "/var/lib/perch-web/web.db", "sessions");
+    // Named by nothing, but in the place of the office's.
+    put(folder.path(), HOOK, "another hook");
     (folder, system)
 }
 

@@ -64,6 +64,65 @@ async fn a_recovery_key_is_shown_once_and_used_when_its_words_are_typed() {
 }
 
 #[tokio::test]
+async fn two_words_of_the_key_are_asked_for_after_a_week_until_they_are_right() {
+    const WEEK: i64 = 7 * 86_400;
+    let site = Site::claimed().await;
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let at = |time: i64| *site.told.clock.lock().unwrap() = Some(time);
+    at(now);
+    let mut anna = site.anna().await;
+    anna.open("/admin/backups").await;
+    let words = words_of(&anna.send("/admin/backups/key", &[]).await.text);
+    let typed = [2, 7, 11].map(|number: usize| ("word", words[number - 1].as_str()));
+    anna.send("/admin/backups/confirm", &typed).await;
+    at(now + WEEK - 60);
+    assert!(!anna.open("/admin").await.has("your recovery key?"));
+    assert!(!anna.open("/admin/backups").await.has("check-key"));
+
+    at(now + WEEK + 60);
+    let page = anna.open("/admin").await;
+    assert!(
+        page.has("Can you still find your recovery key?"),
+        "{}",
+        page.text
+    );
+    let page = anna.open("/admin/backups").await;
+    let form = page.text.split("check-key\"").nth(1).unwrap();
+    let form = form.split("</form>").next().unwrap();
+    let asked: Vec<usize> = (form.split("<span>Word ").skip(1))
+        .map(|rest| rest.split('<').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(asked.len(), 2, "{form}");
+    let page = anna
+        .send(
+            "/admin/backups/check-key",
+            &[("word", "wrong"), ("word", "words")],
+        )
+        .await;
+    assert!(
+        page.has("not those two words") && page.has("make another key") && page.has("check-key"),
+        "{}",
+        page.text
+    );
+    anna.language = "zh";
+    assert!(anna.open("/admin").await.has("还找得到恢复密钥吗"));
+    anna.language = "en";
+    anna.open("/admin/backups").await;
+    let typed = [0, 1].map(|at| ("word", words[asked[at] - 1].as_str()));
+    let page = anna.send("/admin/backups/check-key", &typed).await;
+    assert_eq!(
+        page.location, "/admin/backups?done=key-checked",
+        "{}",
+        page.text
+    );
+    let page = anna.follow("/admin/backups?done=key-checked").await;
+    assert!(page.has("the words of your recovery key") && !page.has("check-key"));
+    assert!(!anna.open("/admin").await.has("your recovery key?"));
+    let log = site.file("/var/lib/perch/audit.jsonl");
+    assert_eq!(log.matches("backup.check-key").count(), 2, "{log}");
+}
+
+#[tokio::test]
 async fn a_backup_is_made_in_a_unit_of_its_own_while_the_page_waits() {
     let site = Site::claimed().await;
     let mut anna = site.anna().await;

@@ -1,11 +1,13 @@
-//! The few routes of imd's admin API that the pages of these tests use. The scenario `web` has a real one.
+//! The few routes of imd's admin API that the pages of these tests use, and whatever a test wants answered besides. The scenario
+//! `web` has a real one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path as Part, State};
-use axum::http::StatusCode;
+use axum::extract::{Path as Part, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -22,13 +24,27 @@ pub struct Account {
 pub struct FakeImd {
     pub accounts: Arc<Mutex<BTreeMap<String, Account>>>,
     pub invitations: Arc<Mutex<Vec<Value>>>,
+    answers: Arc<Mutex<BTreeMap<String, Value>>>,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-fn person(name: &str, account: &Account) -> Value {
+/// The longest body of these tests.
+const LONGEST: usize = 1 << 20;
+
+pub fn person(name: &str, account: &Account) -> Value {
     json!({
         "username": name, "jid": format!("{name}@perch.local"), "role": account.role, "enabled": true,
         "display_name": null, "created_at": "2026-12-01T12:00:00Z", "groups": [], "sessions": 0,
     })
+}
+
+/// As it is on a box with this account.
+pub fn member(name: &str) -> Value {
+    let account = Account {
+        password: String::new(),
+        role: "member".to_owned(),
+    };
+    person(name, &account)
 }
 
 fn refuse(status: StatusCode, detail: &str) -> Response {
@@ -41,14 +57,36 @@ impl FakeImd {
         let routes = Router::new()
             .route("/people", post(add))
             .route("/people/{name}", get(show))
+            .route("/people/{name}/devices", get(nothing))
+            .route("/groups", get(nothing))
             .route("/people/{name}/login", post(login))
             .route("/invitations", post(invite))
             .route("/pulse", get(pulse))
             .route("/statistics", get(statistics))
-            .with_state(imd.clone());
+            .with_state(imd.clone())
+            .layer(from_fn_with_state(imd.clone(), first));
         let listener = UnixListener::bind(socket).unwrap();
         tokio::spawn(axum::serve(listener, Router::new().nest("/api/v1", routes)).into_future());
         imd
+    }
+
+    /// What is answered to a request, such as `GET /groups`, or `GET /people?after=x` with one query alone.
+    pub fn answer(&self, request: &str, answer: Value) {
+        let mut answers = self.answers.lock().unwrap();
+        answers.insert(request.to_owned(), answer);
+    }
+
+    /// The bodies that came with such requests, which change something.
+    pub fn asked(&self, request: &str) -> Vec<Value> {
+        let asked = self.asked.lock().unwrap();
+        let of = asked.iter().filter(|(known, _)| known == request);
+        of.map(|(_, body)| body.clone()).collect()
+    }
+
+    /// All requests that change something.
+    pub fn changes(&self) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(request, _)| request.clone()).collect()
     }
 
     pub fn add(&self, name: &str, password: &str, role: &str) {
@@ -57,6 +95,33 @@ impl FakeImd {
             .lock()
             .unwrap()
             .insert(name.to_owned(), Account { password, role });
+    }
+}
+
+/// Remembers what changes something, and gives what a test wants answered.
+async fn first(State(imd): State<FakeImd>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LONGEST).await.unwrap();
+    let path = head.uri.path().trim_start_matches("/api/v1");
+    let plain = format!("{} {path}", head.method);
+    let whole = head.uri.query().map(|query| format!("{plain}?{query}"));
+    if head.method != Method::GET {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        imd.asked.lock().unwrap().push((plain.clone(), value));
+    }
+    let found = {
+        let answers = imd.answers.lock().unwrap();
+        let found = whole.and_then(|whole| answers.get(&whole).cloned());
+        found.or_else(|| answers.get(&plain).cloned())
+    };
+    match found {
+        Some(answer) if answer["status"].is_u64() => {
+            let status = answer["status"].as_u64().unwrap().try_into().unwrap();
+            (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
+        }
+        Some(answer) => Json(answer).into_response(),
+        None => next.run(Request::from_parts(head, body.into())).await,
     }
 }
 
@@ -97,6 +162,10 @@ async fn invite(State(imd): State<FakeImd>, Json(new): Json<Value>) -> Response 
         "groups": [], "expires_at": null, "uses_left": new["uses"], "usable": true, "note": null,
     }))
     .into_response()
+}
+
+async fn nothing() -> Response {
+    Json(json!([])).into_response()
 }
 
 async fn pulse() -> Response {

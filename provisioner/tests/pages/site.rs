@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use provisioner::agent::serve::{Bench, Callers, bind, serve};
 use provisioner::files::Files;
+use provisioner::settings::apply::Machine;
 use provisioner::system::System;
 use provisioner::web::{self, Options, Web};
 use tempfile::TempDir;
@@ -177,6 +178,16 @@ impl Site {
             .await;
         assert_eq!(page.status, 303, "{}", page.text);
         browser
+    }
+
+    /// What a unit of the box does.
+    pub fn with_machine<T>(&self, done: impl FnOnce(Machine<'_>) -> T) -> T {
+        let files = Files::new(self.folder.path().join("root"));
+        let system = TestSystem(self.told.clone());
+        done(Machine {
+            files: &files,
+            system: &system,
+        })
     }
 
     pub fn file(&self, path: &str) -> String {

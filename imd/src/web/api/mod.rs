@@ -67,10 +67,12 @@ impl utoipa::Modify for Bearer {
 type Described = UtoipaMethodRouter<Arc<Server>>;
 
 /// All routes; made one by one, as each brings its part of the document, and all of that is a megabyte.
-const ROUTES: [fn() -> Described; 24] = [
+const ROUTES: [fn() -> Described; 26] = [
     || routes!(people::list, people::create),
     || routes!(people::import),
     || routes!(people::login),
+    || routes!(people::devices),
+    || routes!(people::sign_out),
     || routes!(people::show, people::change, people::remove),
     || routes!(groups::list, groups::create),
     || routes!(groups::show, groups::rename, groups::delete),

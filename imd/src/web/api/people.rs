@@ -9,6 +9,7 @@ use super::input::{Body, Path, Query, Text};
 use super::problem::Problem;
 use crate::admin::Administrator;
 use crate::admin::accounts::{Login, NewPerson, PeopleView, PersonChange, PersonView, RemovedView};
+use crate::admin::devices::{DeviceView, SignedOut};
 use crate::admin::import::Imported;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -73,6 +74,27 @@ pub(super) async fn change(
     responses((status = 200, body = RemovedView), (status = "default", body = Problem)))]
 pub(super) async fn remove(admin: Administrator, Path(name): Path<String>) -> Answer<RemovedView> {
     Ok(Json(admin.remove_person(&name).await?))
+}
+
+/// List a person's devices: those with a session, and those that can log in without the password.
+#[utoipa::path(get, path = "/people/{username}/devices", tag = "people", params(("username", description = "The name before @.")),
+    responses((status = 200, body = Vec<DeviceView>), (status = "default", body = Problem)))]
+pub(super) async fn devices(
+    admin: Administrator,
+    Path(name): Path<String>,
+) -> Answer<Vec<DeviceView>> {
+    Ok(Json(admin.devices(&name).await?))
+}
+
+/// Sign a device out: its sessions and notifications end, and it needs the password to come back.
+#[utoipa::path(delete, path = "/people/{username}/devices/{id}", tag = "people",
+    params(("username", description = "The name before @."), ("id", description = "The device's id.")),
+    responses((status = 200, body = SignedOut), (status = "default", body = Problem)))]
+pub(super) async fn sign_out(
+    admin: Administrator,
+    Path((name, id)): Path<(String, String)>,
+) -> Answer<SignedOut> {
+    Ok(Json(admin.sign_out(&name, &id).await?))
 }
 
 /// Say whether a password is a person's own: for a page on the same computer that lets administrators in. Attempts are

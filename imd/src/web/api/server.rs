@@ -56,7 +56,7 @@ pub(super) async fn sessions(
     Ok(Json(admin.sessions(whose.username.as_deref()).await?))
 }
 
-/// End a session (full address), or all of a person's (bare address). Clients may come back.
+/// End a session (full address), or all of a person's (bare address). Clients may come back; `/people/{username}/devices` has how to sign them out.
 #[utoipa::path(delete, path = "/sessions/{jid}", tag = "sessions",
     params(("jid", description = "The address, with / written as %2F.")),
     responses((status = 200, body = Closed), (status = "default", body = Problem)))]

@@ -26,7 +26,20 @@ customElements.define('converse-brand-logo', Brand);
 customElements.define('converse-footer', Footer);
 customElements.define('converse-controlbox-navbar', Nothing);
 
+/** The name in the address of a link that leads here, such as /chat/#name=ann; it is taken out of the address. */
+function nameOfLink() {
+    const found = location.hash.match(/^#name=([^&]+)$/);
+    if (!found) return undefined;
+    history.replaceState(null, '', location.pathname);
+    try {
+        return decodeURIComponent(found[1]);
+    } catch {
+        return undefined;
+    }
+}
+
 (() => {
+    const name = nameOfLink();
     const known = (navigator.languages || [navigator.language]).find((tag) => /^(zh|en)\b/i.test(tag)) || 'en';
     let language = 'en';
     if (/^zh/i.test(known)) {
@@ -42,6 +55,8 @@ customElements.define('converse-controlbox-navbar', Nothing);
         bosh_service_url: `${location.origin}/bosh`,
         // The address of every account here ends with the domain: people type their name only.
         locked_domain: server.domain,
+        // Whoever has just made an account types the password only.
+        ...(name ? { jid: name } : {}),
         muc_domain: server.rooms,
         locked_muc_domain: 'hidden',
         discover_connection_methods: false,

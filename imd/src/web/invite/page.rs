@@ -7,6 +7,7 @@ use imd_store::{Invite, InviteKind};
 use super::apps::{self, Platform};
 use super::words::Words;
 use crate::admin::invites::RedeemError;
+use crate::web::percent_encoded;
 
 /// What went wrong, as readers are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,13 @@ impl Page<'_> {
         if fault.is_none() {
             body.push_str(&form);
         }
+        if self.chat {
+            body.push_str(&format!(
+                "<p>{} <a href=\"/chat/\">{}</a></p>\n",
+                escaped(words.have_account),
+                escaped(words.web_chat)
+            ));
+        }
         body.push_str(&format!(
             "<section class=\"qr\">\n<p>{}</p>\n<img src=\"/invite/{}/qr.svg\" alt=\"{}\" width=\"240\" height=\"240\">\n</section>\n",
             escaped(words.other_device),
@@ -139,7 +147,11 @@ impl Page<'_> {
         let words = self.words;
         let mut section = format!("<section>\n<h2>{}</h2>\n", escaped(words.register_here));
         section += &self.form(invite.username.as_deref(), true, words.create, fault, name);
-        section += &format!("<p>{}</p>\n</section>\n", escaped(words.register_hint));
+        let hint = match self.chat {
+            true => words.register_and_chat,
+            false => words.register_hint,
+        };
+        section += &format!("<p>{}</p>\n</section>\n", escaped(hint));
         section
     }
 
@@ -214,8 +226,10 @@ impl Page<'_> {
             self.apps()
         );
         if self.chat {
+            // Not sent to the server: the script of the chat takes the name, so that the password is all there is to type.
             body += &format!(
-                "<p><a class=\"button\" href=\"/chat/\">{}</a></p>\n",
+                "<p><a class=\"button\" href=\"/chat/#name={}\">{}</a></p>\n",
+                percent_encoded(user),
                 escaped(words.web_chat)
             );
         }
@@ -245,5 +259,9 @@ mod tests {
         let shown = page.welcome("<script>\"'&");
         assert!(!shown.contains("<script>"));
         assert!(shown.contains("&lt;script&gt;&quot;&apos;&amp;"));
+        assert!(
+            shown.contains("/chat/#name=%3Cscript%3E%22%27%26\""),
+            "{shown}"
+        );
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Words {
     pub(super) qr_alt: &'static str,
     pub(super) register_here: &'static str,
     pub(super) register_hint: &'static str,
+    pub(super) register_and_chat: &'static str,
+    pub(super) have_account: &'static str,
     pub(super) name: &'static str,
     pub(super) password: &'static str,
     pub(super) repeat: &'static str,
@@ -48,7 +50,9 @@ const ENGLISH: Words = Words {
     other_device: "On another device? Scan this with its camera.",
     qr_alt: "The address of this page as QR code",
     register_here: "Or make your account here",
-    register_hint: "Then log in with any of the apps, or in the browser.",
+    register_hint: "Then log in with any of the apps.",
+    register_and_chat: "Then chat in the browser at once, or log in with any of the apps.",
+    have_account: "Do you have an account here already?",
     name: "Name",
     password: "Password (8 characters or more)",
     repeat: "Password once more",
@@ -82,7 +86,9 @@ const CHINESE: Words = Words {
     other_device: "在其他设备上使用？请用其相机扫描。",
     qr_alt: "本页地址的二维码",
     register_here: "或在此创建账号",
-    register_hint: "然后可用任一应用或浏览器登录。",
+    register_hint: "然后可用任一应用登录。",
+    register_and_chat: "然后马上就能在浏览器中聊天，也可用任一应用登录。",
+    have_account: "已经有这里的账号了？",
     name: "用户名",
     password: "密码（至少 8 个字符）",
     repeat: "再次输入密码",
@@ -128,7 +134,42 @@ pub(super) fn preferred(accept: &str) -> &'static Words {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+
+    /// The compiler holds both languages to the same fields.
+    #[test]
+    fn both_languages_have_every_word_with_the_same_places_for_names() {
+        let source = include_str!("words.rs");
+        let of = |name: &str| -> Vec<(&str, &str)> {
+            let (_, words) = source
+                .split_once(&format!("const {name}: Words = Words {{"))
+                .unwrap();
+            let (words, _) = words.split_once("\n};").unwrap();
+            let fields = words
+                .lines()
+                .filter_map(|line| line.trim().split_once(": \""));
+            fields
+                .map(|(field, text)| (field, text.trim_end_matches("\",")))
+                .collect()
+        };
+        let (english, chinese) = (of("ENGLISH"), of("CHINESE"));
+        assert!(english.len() > 30 && english.len() == chinese.len());
+        for ((field, en), (other, zh)) in english.into_iter().zip(chinese) {
+            assert_eq!(field, other);
+            assert!(!en.is_empty() && !zh.is_empty() && en != zh, "{field}");
+            assert_eq!(
+                en.matches("{}").count(),
+                zh.matches("{}").count(),
+                "{field}"
+            );
+            assert!(
+                zh == "zh" || zh.chars().any(|c| c > '\u{2e7f}'),
+                "{field}: {zh}"
+            );
+        }
+    }
 
     #[test]
     fn the_reader_gets_the_language_that_is_wanted_most() {

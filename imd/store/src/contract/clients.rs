@@ -267,6 +267,37 @@ pub async fn login_tokens_are_revoked_by_client_or_all(store: &dyn Store) {
     ));
 }
 
+pub async fn clients_with_login_tokens_are_listed(store: &dyn Store) {
+    add_account(store, "alice").await;
+    let add = async |client: &str, created_at, expires_at| {
+        let token = LoginToken {
+            client: client.to_owned(),
+            created_at,
+            expires_at,
+            used: true,
+            ..token(1)
+        };
+        store.add_login_token(token).await.unwrap();
+    };
+    add("phone", 1, 100).await;
+    add("phone", 7, 110).await;
+    add("laptop", 2, 90).await;
+    add("old", 1, 20).await;
+    let listed = async |user: &str| {
+        let clients = store.login_clients(user, 50).await.unwrap();
+        let client = |c: crate::LoginClient| (c.client, c.since, c.until);
+        clients.into_iter().map(client).collect::<Vec<_>>()
+    };
+    let wanted = [("laptop".to_owned(), 2, 90), ("phone".to_owned(), 1, 110)];
+    assert_eq!(listed("alice").await, wanted);
+    store
+        .revoke_login_tokens("alice", Some("phone"))
+        .await
+        .unwrap();
+    assert_eq!(listed("alice").await, wanted[..1]);
+    assert_eq!(listed("nobody").await, []);
+}
+
 fn registration(service: &str, node: &str) -> PushRegistration {
     PushRegistration {
         user: "alice".to_owned(),

@@ -119,6 +119,7 @@ macro_rules! contract_tests {
             a_new_login_token_replaces_the_old_one_once_used,
             a_login_token_is_not_replayed,
             login_tokens_are_revoked_by_client_or_all,
+            clients_with_login_tokens_are_listed,
             push_is_enabled_renewed_and_disabled,
             push_failures_in_a_row_are_counted,
         }

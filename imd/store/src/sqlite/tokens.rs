@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::SqliteStore;
 use super::accounts::{account_id, find_account};
 use super::fault::Fault;
-use crate::{ApiToken, LoginToken, Result, StoreError, TokenStore, UnixMillis};
+use crate::{ApiToken, LoginClient, LoginToken, Result, StoreError, TokenStore, UnixMillis};
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -108,6 +108,27 @@ impl TokenStore for SqliteStore {
             let mut statement = connection.prepare_cached(sql)?;
             let tokens = statement.query_map((account, &client, now), |row| read_login_token(row, &user))?;
             Ok(tokens.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn login_clients(&self, user: &str, now: UnixMillis) -> Result<Vec<LoginClient>> {
+        let user = user.to_owned();
+        self.read(move |connection| {
+            let Some(account) = find_account(connection, &user)? else {
+                return Ok(Vec::new());
+            };
+            let sql = "SELECT client, min(created_at), max(expires_at) FROM login_tokens
+                       WHERE account = ? AND expires_at > ? GROUP BY client ORDER BY client";
+            let mut statement = connection.prepare_cached(sql)?;
+            let clients = statement.query_map((account, now), |row| {
+                Ok(LoginClient {
+                    client: row.get(0)?,
+                    since: row.get(1)?,
+                    until: row.get(2)?,
+                })
+            })?;
+            Ok(clients.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

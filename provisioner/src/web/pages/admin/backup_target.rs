@@ -16,6 +16,7 @@ use crate::settings::target::Target;
 use crate::web::Web;
 use crate::web::page::moment;
 use crate::web::pages::errors;
+use crate::web::settings_words;
 use crate::web::texts::Texts;
 use crate::web::visitor::{Admin, Sent};
 
@@ -182,8 +183,8 @@ async fn change(web: &Web, by: &Admin, pairs: Vec<(String, String)>, and_look: b
             "/admin/backups?done=saved",
         )),
         Err(refusal) if refusal.why == Why::Invalid => {
-            let detail = [("detail", refusal.text.as_str())];
-            let fault = visitor.t.with("settings-invalid", &detail);
+            let text = settings_words::refusal(visitor.t, &refusal, str::to_owned);
+            let fault = visitor.t.with("settings-invalid", &[("detail", &text)]);
             page(web, visitor, None, Some(fault)).await
         }
         Err(refusal) => errors::agent(visitor, &refusal),

@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/backups", get(show))
         .route("/admin/backups/key", post(new_key))
         .route("/admin/backups/confirm", post(confirm))
+        .route("/admin/backups/check-key", post(check_key))
         .route("/admin/backups/make", post(make))
         .route("/admin/backups/stick", post(to_stick))
         .route("/admin/backups/drill", post(drill))
@@ -66,6 +67,8 @@ struct Backups {
     fault: Option<String>,
     under_way: Option<String>,
     key_made: Option<String>,
+    /// The words of the key that are asked for. Absent: none are.
+    key_check: Option<[String; 2]>,
     rows: Vec<Row>,
     made: Option<Line>,
     accepted: Option<String>,
@@ -145,6 +148,7 @@ pub(super) async fn page(
         fault,
         under_way: view.under_way.as_deref().map(|kind| under_way(t, kind)),
         key_made: view.key_made.map(page::moment),
+        key_check: view.key_check.map(|asked| asked.map(|n| word(t, n))),
         made: line("make", "backup-made"),
         on_stick: line("stick", "backup-stick-made"),
         target: TargetPanel::of(t, &view),
@@ -224,7 +228,7 @@ async fn words(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response 
     let shown = Words {
         page: Page::of(visitor),
         code: qr::svg(&words.join(" ")),
-        asked: ASKED.map(|number| t.with("backup-key-word", &[("n", &number.to_string())])),
+        asked: ASKED.map(|number| word(t, number)),
         words,
         fault,
     };
@@ -241,6 +245,27 @@ async fn confirm(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) 
         Err(refusal) if refusal.why == Why::Invalid => {
             let fault = visitor.t.m("backup-key-wrong");
             words(&web, &visitor, Some(fault)).await
+        }
+        Err(refusal) => errors::agent(&visitor, &refusal),
+    }
+}
+
+/// How a word of the key is asked for.
+fn word(t: Texts, number: usize) -> String {
+    t.with("backup-key-word", &[("n", &number.to_string())])
+}
+
+/// Whether the owner still has the key in use.
+async fn check_key(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
+    let visitor = by.visitor;
+    let command = Command::CheckRecoveryKey {
+        words: fields.all("word").map(str::to_owned).collect(),
+    };
+    match web.agent.ask(visitor.actor(), command).await {
+        Ok(_) => Redirect::to("/admin/backups?done=key-checked").into_response(),
+        Err(refusal) if refusal.why == Why::Invalid => {
+            let fault = visitor.t.m("backup-key-check-wrong");
+            page(&web, &visitor, None, Some(fault)).await
         }
         Err(refusal) => errors::agent(&visitor, &refusal),
     }

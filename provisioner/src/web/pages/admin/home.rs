@@ -69,6 +69,8 @@ struct Home {
     wants_time: bool,
     is_set_up: bool,
     network_on_trial: bool,
+    /// Whether two words of the recovery key are asked for.
+    has_key_to_check: bool,
     tiles: Vec<Tile>,
     pictures: Vec<Picture>,
     from: String,
@@ -127,6 +129,7 @@ async fn show(
         wants_time: !status.clock_is_synchronised && status.uptime > PATIENCE,
         is_set_up: !matches!(status.claim, Claim::Made { set_up: false, .. }),
         network_on_trial: status.network_on_trial,
+        has_key_to_check: backups.as_ref().is_some_and(|b| b.key_check.is_some()),
         tiles,
         pictures: pictures(t, &samples, from, now),
         from: page::moment(from),

@@ -21,6 +21,7 @@ const NOTICES: [(&str, &str); 11] = [
     ("closed", "done-closed"),
     ("undone", "done-undone"),
     ("key", "done-key"),
+    ("key-checked", "done-key-checked"),
     ("confirmed", "done-confirmed"),
     ("ordered", "certificate-asked"),
     ("clock", "done-clock"),

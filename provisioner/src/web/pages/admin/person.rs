@@ -33,13 +33,33 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/people/{name}/delete", post(delete))
 }
 
-/// A session of the API.
+/// A device of the API.
 #[derive(Debug, Deserialize)]
 struct Device {
-    jid: String,
+    id: String,
+    jid: Option<String>,
     connected: bool,
     software: Option<String>,
     device: Option<String>,
+    token_since: Option<String>,
+}
+
+impl Device {
+    /// What it says itself; a device that is away says nothing.
+    fn name(&self) -> Option<String> {
+        let told = [self.software.as_deref(), self.device.as_deref()];
+        let told: Vec<&str> = told.into_iter().flatten().collect();
+        match told.is_empty() {
+            // The part of the address that is the device's.
+            true => (self.jid.as_deref()?.split_once('/')).map(|(_, own)| own.to_owned()),
+            false => Some(told.join(" ")),
+        }
+    }
+
+    /// The day since which it needs no password; absent: it does.
+    fn since(&self) -> Option<&str> {
+        self.token_since.as_deref()?.get(..10)
+    }
 }
 
 #[derive(Template)]
@@ -74,7 +94,7 @@ async fn page(
     let groups = web.imd.get("/groups").await?;
     let devices = web
         .imd
-        .get(&format!("/sessions?username={}", encoded(name)))
+        .get(&format!("/people/{}/devices", encoded(name)))
         .await?;
     let shown = Shown {
         page: Page::of(&admin.visitor),
@@ -236,9 +256,10 @@ async fn close(
     Path(name): Path<String>,
     Sent { by, fields }: Sent<Admin>,
 ) -> Response {
-    let path = format!("/sessions/{}", encoded(fields.get("jid")));
+    let (person, device) = (encoded(&name), encoded(fields.get("device")));
+    let path = format!("/people/{person}/devices/{device}");
     let outcome = web.imd.tell(Method::DELETE, &path, &json!({})).await;
-    after(&web, &by, &name, "person.close-session", "closed", outcome).await
+    after(&web, &by, &name, "person.sign-out", "closed", outcome).await
 }
 
 async fn delete(

@@ -15,12 +15,14 @@ use super::settings_groups::{
 };
 use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Changed, Command, Refusal, SettingsView, Why};
-use crate::settings::history;
 use crate::settings::keys::SECRET_KEYS;
+use crate::settings::plan::Step;
+use crate::settings::{history, keys as settings};
 use crate::tuning::report::{Outcome, Row};
 use crate::web::Web;
 use crate::web::page::{Page, show as show_page};
 use crate::web::pages::errors;
+use crate::web::settings_words;
 use crate::web::texts::Texts;
 use crate::web::visitor::{Admin, Fields, Sent};
 
@@ -59,6 +61,34 @@ struct Change {
     /// Whether a secret waits in memory for the change.
     is_held: bool,
     is_made: bool,
+}
+
+impl List {
+    fn choice(&self, value: &str) -> String {
+        settings_words::choice(self.page.t, value)
+    }
+
+    fn label(&self, change: &settings::Change) -> String {
+        label(self.page.t, &change.key)
+    }
+
+    fn shown(&self, toml: &Option<String>) -> String {
+        shown(self.page.t, toml.as_ref())
+    }
+}
+
+impl Change {
+    fn label(&self, change: &settings::Change) -> String {
+        label(self.page.t, &change.key)
+    }
+
+    fn shown(&self, toml: &Option<String>) -> String {
+        shown(self.page.t, toml.as_ref())
+    }
+
+    fn step(&self, step: &Step) -> String {
+        settings_words::step(self.page.t, step)
+    }
 }
 
 #[derive(Template)]
@@ -117,9 +147,30 @@ async fn list(State(web): State<Arc<Web>>, admin: Admin, Query(notice): Query<No
     page(&web, &admin, &BTreeMap::new(), notice, None).await
 }
 
+/// How the page names a setting, without what a field wants; a setting that it does not have by its key.
+fn label(t: Texts, key: &str) -> String {
+    let mut fields = GROUPS.iter().flat_map(|(_, fields)| fields.iter());
+    let found = fields.find(|(known, _, _)| *known == key);
+    let text = found.map_or_else(|| key.to_owned(), |(_, label, _)| t.m(label));
+    let name = text.split([':', '：']).next().unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// A value of TOML for people.
+fn shown(t: Texts, toml: Option<&String>) -> String {
+    toml.map_or_else(
+        || "–".to_owned(),
+        |toml| settings_words::choice(t, &typed(toml)),
+    )
+}
+
 fn explain(t: Texts, refusal: &Refusal) -> String {
+    let label = |key: &str| label(t, key);
     match refusal.why {
-        Why::Invalid => t.with("settings-invalid", &[("detail", &refusal.text)]),
+        Why::Invalid => {
+            let detail = settings_words::refusal(t, refusal, label);
+            t.with("settings-invalid", &[("detail", &detail)])
+        }
         _ => t.with("change-failed", &[("detail", &refusal.text)]),
     }
 }

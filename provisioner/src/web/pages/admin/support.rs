@@ -115,7 +115,7 @@ fn checks(visitor: &Visitor, status: &BoxStatus, facts: &SupportFacts, chat: boo
         text: t.m("doctor-script"),
         advice: t.m(advice),
     };
-    let missing: Vec<String> = [443, 5222, 5223]
+    let missing: Vec<String> = [80, 443, 5222, 5223]
         .into_iter()
         .filter(|port| !facts.ports.contains(&(*port, true)))
         .map(|port: u16| port.to_string())
