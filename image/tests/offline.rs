@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+#[allow(dead_code, reason = "what other tests need of it, too")]
 #[path = "support/repository.rs"]
 mod repository;
 

@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 11] = [
+const NOTICES: [(&str, &str); 12] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),

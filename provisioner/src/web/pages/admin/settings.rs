@@ -160,7 +160,7 @@ fn label(t: Texts, key: &str) -> String {
 fn shown(t: Texts, toml: Option<&String>) -> String {
     toml.map_or_else(
         || "–".to_owned(),
-        |toml| settings_words::choice(t, &typed(toml)),
+        |toml| settings_words::choice(t, &as_typed(toml)),
     )
 }
 
