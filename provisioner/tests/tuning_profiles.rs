@@ -100,6 +100,26 @@ fn fan_steps_that_the_kernel_lets_nobody_change_are_not_available() {
 }
 
 #[test]
+fn fan_steps_that_the_kernel_refuses_keep_nothing_from_starting() {
+    let folder = root(&[]);
+    pi5(folder.path());
+    let profile = Profile::new("quiet").unwrap();
+    let mut settings = read_for(&shipped(), &profile, Some(Storage::Card)).unwrap();
+    settings.retain(|setting| setting.name == "temperature at which the fan starts");
+    let files = Files::new(folder.path()).with_failure_after(0);
+    let system = FakeSystem::new(folder.path());
+    let machine = Machine {
+        files: &files,
+        system: &system,
+    };
+    let rows = apply(&machine, &settings);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].outcome, Outcome::NotAvailable, "{rows:?}");
+    assert!(!rows[0].note.is_empty());
+    assert_eq!(rows[0].now.as_deref(), Some("50000"));
+}
+
+#[test]
 fn another_boards_trip_points_are_left_alone() {
     let folder = root(&[]);
     put(folder.path(), &format!("{ZONE}/trip_point_0_temp"), "90000");

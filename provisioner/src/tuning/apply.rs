@@ -96,6 +96,12 @@ fn carry_out(machine: &Machine<'_>, step: &Step) -> Row {
             _ => (Outcome::Failed, format!("{error:#}")),
         },
     };
+    let refused = outcome == Outcome::Failed && step.may_refuse;
+    let outcome = if refused {
+        Outcome::NotAvailable
+    } else {
+        outcome
+    };
     row(step, now, outcome, note)
 }
 

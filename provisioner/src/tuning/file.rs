@@ -182,6 +182,7 @@ fn whole(
     let reason = table.required("reason", sentence);
     let source = table.required("source", sentence);
     let audience = audience(&mut table);
+    let may_refuse = table.optional("may_refuse", parse::boolean);
     table.finish();
     Some(Setting {
         name: name?,
@@ -190,6 +191,7 @@ fn whole(
         reason: reason?,
         source: source?,
         audience: audience?,
+        may_refuse: may_refuse.unwrap_or(false),
     })
 }
 

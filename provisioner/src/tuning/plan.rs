@@ -90,6 +90,8 @@ pub struct Step {
     pub reason: String,
     /// Where it is explained.
     pub source: String,
+    /// As in [`Setting`].
+    pub may_refuse: bool,
 }
 
 /// What is to be done in one place.
@@ -128,6 +130,7 @@ fn step(setting: &Setting, observed: &Observed) -> Step {
         change,
         reason: setting.reason.clone(),
         source: setting.source.clone(),
+        may_refuse: setting.may_refuse,
     }
 }
 

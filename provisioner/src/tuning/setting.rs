@@ -18,6 +18,8 @@ pub struct Setting {
     pub source: String,
     /// Which boxes it is meant for.
     pub audience: Audience,
+    /// Whether a kernel or driver that refuses it simply lacks it: then nothing has failed.
+    pub may_refuse: bool,
 }
 
 /// Which boxes a setting is meant for.
