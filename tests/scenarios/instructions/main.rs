@@ -37,8 +37,8 @@ const MEASURED: Ceilings = Ceilings {
 /// Of the build that is not optimised.
 const UNOPTIMISED: Ceilings = Ceilings {
     login: 5_270_000,
-    message: 453_000,
-    recipient: 69_000,
+    message: 410_000,
+    recipient: 66_000,
 };
 /// How far a count may be above its ceiling, in per cent.
 const SLACK: u64 = 5;
