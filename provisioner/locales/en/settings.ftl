@@ -51,7 +51,7 @@ tuning-values = Wanted: { $wanted } · Actual: { $now }
 
 # Problems, choices and steps
 settings-bad-value = { $key }: { $found } is not accepted. Accepted: { $accepted }.
-settings-found-nothing = nothing
+settings-missing = { $key } is missing. Accepted: { $accepted }.
 settings-found-secret = { $n ->
     [one] one character
    *[other] { $n } characters

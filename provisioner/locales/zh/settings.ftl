@@ -51,7 +51,7 @@ tuning-values = 期望：{ $wanted } · 实际：{ $now }
 
 # 问题、选项和步骤
 settings-bad-value = { $key }：不能接受“{ $found }”。可接受：{ $accepted }。
-settings-found-nothing = 空
+settings-missing = 缺少 { $key }。可接受：{ $accepted }。
 settings-found-secret = { $n } 个字符
 settings-yes = 是
 settings-no = 否

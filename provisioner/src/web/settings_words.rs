@@ -191,30 +191,28 @@ pub fn refusal(t: Texts, refusal: &Refusal, label: impl Fn(&str) -> String) -> S
 
 fn bad_value(t: Texts, bad: &BadValue, label: impl Fn(&str) -> String) -> String {
     let accepted = accepted(&bad.accepted).map_or_else(|| bad.accepted.clone(), |key| t.m(key));
-    let found = found(t, &bad.found);
     // One of a list has its number behind it.
     let key = label(bad.key.split('[').next().unwrap_or_default());
-    let values = [
-        ("key", key.as_str()),
-        ("found", &found),
-        ("accepted", &accepted),
-    ];
+    let mut values = vec![("key", key.as_str()), ("accepted", &accepted)];
+    let Some(found) = found(t, &bad.found) else {
+        return t.with("settings-missing", &values);
+    };
+    values.push(("found", &found));
     t.with("settings-bad-value", &values)
 }
 
-/// A secret is never shown, only its length.
-fn found(t: Texts, english: &str) -> String {
+/// A secret is never shown, only its length. `None`: there is nothing.
+fn found(t: Texts, english: &str) -> Option<String> {
     let length = english
         .strip_prefix("a string of ")
         .and_then(|rest| rest.strip_suffix(" characters")?.parse::<u64>().ok());
     match (english, length) {
-        ("nothing", _) => t.m("settings-found-nothing"),
-        (_, Some(0)) => t.m("settings-found-nothing"),
-        (_, Some(length)) => t.count("settings-found-secret", length),
-        _ => match english.strip_prefix('"').and_then(|e| e.strip_suffix('"')) {
-            Some(text) => text.to_owned(),
-            None => english.to_owned(),
-        },
+        ("nothing", _) | (_, Some(0)) => None,
+        (_, Some(length)) => Some(t.count("settings-found-secret", length)),
+        _ => {
+            let bare = english.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
+            Some(bare.unwrap_or(english).to_owned())
+        }
     }
 }
 
