@@ -24,23 +24,32 @@ pub struct Archive {
     dir: PathBuf,
     architecture: String,
     sources: Sources,
+    /// Nothing is fetched: lists and package files are those of an earlier build.
+    offline: bool,
 }
 
 impl Archive {
-    /// Makes the state in `dir` and fetches the archives' package lists. Debian's own is taken from where the build root takes it.
+    /// Makes the state in `dir` and fetches the archives' package lists; `offline` takes those that are there. Debian's own is taken from
+    /// where the build root takes it.
     ///
     /// # Errors
-    /// An archive cannot be reached, or is not signed as it should be.
-    pub fn open(dir: &Path, configs: &Configs, lock: &Lock) -> Result<Self> {
+    /// An archive cannot be reached, or is not signed as it should be; offline, no lists are kept.
+    pub fn open(dir: &Path, configs: &Configs, lock: &Lock, offline: bool) -> Result<Self> {
         let debian = sources::of_build_root(&configs.image.components.join(" "))?;
-        Self::open_at(dir, configs, lock, debian)
+        Self::open_at(dir, configs, lock, debian, offline)
     }
 
     /// The same with Debian's own lines of `sources.list` given.
     ///
     /// # Errors
-    /// An archive cannot be reached, or is not signed as it should be.
-    pub fn open_at(dir: &Path, configs: &Configs, lock: &Lock, debian: String) -> Result<Self> {
+    /// As of [`Archive::open`].
+    pub fn open_at(
+        dir: &Path,
+        configs: &Configs,
+        lock: &Lock,
+        debian: String,
+        offline: bool,
+    ) -> Result<Self> {
         for folder in ["state/lists/partial", "cache/archives/partial", "debs"] {
             fs::create_dir_all(dir.join(folder))?;
         }
@@ -48,16 +57,12 @@ impl Archive {
             dir: dir.to_owned(),
             architecture: configs.image.architecture.clone(),
             sources: Sources::new(configs, debian)?,
+            offline,
         };
         fs::write(dir.join("sources.list"), archive.sources.list(|_| true))?;
         fs::write(dir.join("preferences"), lock.preferences())?;
         fs::write(dir.join("status"), "")?;
-        archive
-            .apt("apt-get")
-            .args(["--quiet", "update", "--error-on=any"])
-            .hint(HINT)
-            .ok()
-            .map_err(|error| archive.sources.blame(error))?;
+        archive.update()?;
         if !archive.sources.is_debian_alone() {
             let releases = archive
                 .apt("apt-get")
@@ -68,6 +73,38 @@ impl Archive {
             fs::write(dir.join("preferences"), lock.preferences() + &pins)?;
         }
         Ok(archive)
+    }
+
+    /// Fetches the package lists, or sees that there are some.
+    fn update(&self) -> Result<()> {
+        if !self.offline {
+            return self
+                .apt("apt-get")
+                .args(["--quiet", "update", "--error-on=any"])
+                .hint(HINT)
+                .ok()
+                .map_err(|error| self.sources.blame(error));
+        }
+        // What apt knows of each line of the sources, where it has the file.
+        let kept = self
+            .apt("apt-get")
+            .args(["indextargets", "--format", "$(FILENAME)"])
+            .arg("Identifier: Packages")
+            .output()?;
+        let lacking = kept.lines().find(|file| !Path::new(file).exists());
+        if let Some(what) = lacking.or(kept.is_empty().then_some("nothing")) {
+            bail!(
+                "--offline: the package lists of an earlier build are not kept ({what}, in {})\n  try: build once with a network",
+                self.dir.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Where the package lists are, for a build without a network.
+    #[must_use]
+    pub fn kept_lists(&self) -> Option<PathBuf> {
+        self.offline.then(|| self.dir.join("state/lists"))
     }
 
     /// The sources file for mmdebstrap: Debian's own, and the archives that an installed package is from.
@@ -135,6 +172,12 @@ impl Archive {
         let mut paths = BTreeMap::new();
         for package in packages.iter().filter(|p| p.usage == Usage::Files) {
             let path = self.debs().join(package.file_name());
+            if !path.exists() && self.offline {
+                bail!(
+                    "--offline: the package file {} is not kept\n  try: build once with a network",
+                    path.display()
+                );
+            }
             if !path.exists() {
                 let spec = format!("{}={}", package.name, package.version);
                 self.apt("apt-get")

@@ -34,6 +34,8 @@ pub struct Options {
     pub locked: bool,
     /// Install the packages again even where an installed base is kept.
     pub fresh: bool,
+    /// Fetch nothing: package lists and files are those of an earlier build.
+    pub offline: bool,
     /// Where apt's lists and the package files are kept.
     pub archive: PathBuf,
     /// Where installed bases are kept between builds.
@@ -127,7 +129,7 @@ pub fn build(configs: &Configs, mut facts: Facts, options: &Options) -> Result<B
 /// The archive cannot be reached or the packages cannot be resolved.
 pub fn refresh_lock(configs: &Configs, path: &Path, work: &Path, date: u64) -> Result<()> {
     let archive = stage("archive", || {
-        Archive::open(&work.join("archive"), configs, &Lock::default())
+        Archive::open(&work.join("archive"), configs, &Lock::default(), false)
     })?;
     let package = stage("resolve", || archive.resolve(configs))?;
     say(&format!(
@@ -173,7 +175,7 @@ fn resolve(
     options: &Options,
     facts: &mut Facts,
 ) -> Result<(Archive, Vec<Package>)> {
-    let archive = Archive::open(dir, configs, lock)?;
+    let archive = Archive::open(dir, configs, lock, options.offline)?;
     let packages = archive.resolve(configs)?;
     let drift = lock.drift(&packages)?;
     if drift.is_empty() {

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
+    build::say,
     config::Configs,
     facts::Facts,
     keys::Keys,
@@ -91,6 +92,7 @@ impl Bundle<'_> {
         let bom = sbom::cyclonedx(self.packages, &libraries, self.facts, |package| {
             sbom::copyright(self.root, self.files, package)
         });
+        say(&sbom::licences_told(&bom));
         fs::write(
             dist.join(name("cdx.json")),
             serde_json::to_string_pretty(&bom)? + "\n",

@@ -2,7 +2,7 @@
 //! ([`build`]): the archives' packages ([`bases`], [`sources`]) against the lock ([`archive`],
 //! [`lock`]) → installed base and our files
 //! over it ([`plan`], [`rootfs`]) → file systems ([`initrd`], [`slots`], [`verity`]) → disk ([`disk`]) → `dist/`
-//! ([`bundle`], [`rauc`] signed with [`keys`], [`sbom`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
+//! ([`bundle`], [`rauc`] signed with [`keys`], [`sbom`]) → a publisher's folder ([`publish`], [`imager`]). Runs in the build root (`ci/in-buildroot`), apart from `image plan`, which needs nothing.
 //!
 //! Invariant: the result depends on the commit and the lock only ([`ids`]).
 
@@ -16,6 +16,7 @@ pub mod cves;
 pub mod disk;
 pub mod facts;
 pub mod ids;
+pub mod imager;
 pub mod initrd;
 pub mod kernel;
 pub mod keys;

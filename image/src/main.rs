@@ -21,6 +21,7 @@ use image::{
     repack::Variant,
     reproduce,
 };
+use nix::sys::stat::{Mode, umask};
 
 /// Builds Perch's disk image from configs/, overlays/ and the cross-built binaries.
 #[derive(Parser)]
@@ -51,6 +52,9 @@ enum Command {
         /// Install the packages again even where an installed base is kept.
         #[arg(long)]
         fresh: bool,
+        /// Fetch nothing: take the package lists and files that an earlier build kept.
+        #[arg(long)]
+        offline: bool,
         /// Where intermediate files go [default: target/image, or with --board or --base target/image-NAME].
         #[arg(long)]
         work: Option<PathBuf>,
@@ -83,7 +87,7 @@ enum Command {
         #[arg(long, default_value = "target/repack")]
         work: PathBuf,
     },
-    /// Write a folder for a static HTTPS server: bundle, signed channel file, list for Raspberry Pi Imager.
+    /// Write a folder for a static HTTPS server: bundle, signed channel file, image, checksums, release notes, list for Raspberry Pi Imager.
     Publish {
         /// The folder, which may hold earlier releases.
         folder: PathBuf,
@@ -93,7 +97,7 @@ enum Command {
         /// stable, beta, or a name of your own.
         #[arg(long, default_value = "stable")]
         channel: String,
-        /// The folder's address, for Raspberry Pi Imager's list; without it there is none.
+        /// The folder's address, for Raspberry Pi Imager's list; without it that is not written.
         #[arg(long)]
         url: Option<String>,
     },
@@ -156,6 +160,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let arguments = Arguments::parse();
+    // Folders of the image get their modes from it.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let top = env::current_dir().context("cannot tell the current folder")?;
     let top = top
         .ancestors()
@@ -185,6 +191,7 @@ fn run() -> Result<()> {
             locked,
             lock,
             fresh,
+            offline,
             work,
             dist,
         } => {
@@ -192,6 +199,7 @@ fn run() -> Result<()> {
                 lock: lock.unwrap_or(own_lock),
                 locked,
                 fresh,
+                offline,
                 archive: kept.join("archive"),
                 bases: kept,
                 work: top.join(work.unwrap_or(own_work)),
@@ -220,6 +228,7 @@ fn run() -> Result<()> {
             epoch: facts.epoch,
             root: root.as_deref(),
             boot: boot.as_deref(),
+            boot_unreadable: false,
             compatible: None,
             keys: &Keys::at(&facts.keys),
         }

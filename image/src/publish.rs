@@ -1,5 +1,5 @@
 //! Writes a folder that any static HTTPS server can offer: bundles, and for each channel a signed file that says which is the
-//! newest; and the list from which Raspberry Pi Imager offers the image.
+//! newest; and for people who flash a card the image, its checksums, the release notes and Raspberry Pi Imager's list ([`crate::imager`]).
 
 use std::{
     fs,
@@ -9,7 +9,16 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{build::say, config::Configs, facts::Facts, keys::Keys, rauc, run::run, sha256};
+use crate::{
+    build::say,
+    config::Configs,
+    facts::Facts,
+    imager::{self, Image},
+    keys::Keys,
+    rauc,
+    run::run,
+    sha256,
+};
 
 /// What to publish, and where.
 pub struct Publication<'a> {
@@ -30,7 +39,7 @@ pub struct Publication<'a> {
 }
 
 impl Publication<'_> {
-    /// Copies the bundle into `folder`, then replaces the channel's file, so that it never names what is not there.
+    /// Puts the bundle into `folder`, then replaces the channel's file, so that it never names what is not there.
     ///
     /// # Errors
     /// A file cannot be written or signed.
@@ -38,8 +47,7 @@ impl Publication<'_> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let name = rauc::file_name(self.configs, self.version);
         let bundle = folder.join(&name);
-        fs::copy(self.bundle, &bundle)
-            .with_context(|| format!("cannot copy {}", self.bundle.display()))?;
+        put(self.bundle, &bundle)?;
         let signed = folder.join(format!("{}.channel", self.channel));
         let plain = folder.join(format!(".{}.json", self.channel));
         let mut releases = vec![json!({
@@ -101,7 +109,8 @@ impl Publication<'_> {
     }
 }
 
-/// Publishes what `ci/build` left in `dist`; with `url`, the folder's address, also the image for Raspberry Pi Imager.
+/// Publishes what `ci/build` left in `dist`: the bundle in the channel; the image with its block map, release notes and checksums; and
+/// with `url`, the folder's address, the list for Raspberry Pi Imager.
 ///
 /// # Errors
 /// `dist` is not complete, or a file cannot be written.
@@ -116,66 +125,88 @@ pub fn publish_dist(
     let changelog = configs.top.join("CHANGELOG.md");
     let changelog = fs::read_to_string(&changelog)
         .with_context(|| format!("cannot read {}", changelog.display()))?;
+    let bundle = rauc::file_name(configs, &facts.version);
+    let notes = release_notes(&changelog, &facts.version);
     let publication = Publication {
         configs,
         version: &facts.version,
         released: facts.epoch,
-        bundle: &dist.join(rauc::file_name(configs, &facts.version)),
+        bundle: &dist.join(&bundle),
         keys: &Keys::at(&facts.keys),
         channel,
-        notes: &release_notes(&changelog, &facts.version),
+        notes: &notes,
     };
     publication.write(folder)?;
-    let Some(url) = url else { return Ok(()) };
-    let name = format!(
-        "{}-{}-{}.img.zst",
-        configs.image.name,
-        facts.version,
-        configs.target()
+    let target = configs.target();
+    let stem = format!("{}-{}", configs.image.name, facts.version);
+    let (image, map) = (
+        format!("{stem}-{target}.img.zst"),
+        format!("{stem}-{target}.img.bmap"),
     );
-    let packed = folder.join(&name);
-    fs::copy(dist.join(&name), &packed).with_context(|| format!("cannot copy {name}"))?;
-    let unpacked = folder.join(".image.img");
-    run("zstd")
-        .args(["-dq", "-f", "--sparse", "-o"])
-        .arg(&unpacked)
-        .arg(&packed)
-        .ok()?;
-    let url = url.trim_end_matches('/');
+    for name in [&image, &map] {
+        put(&dist.join(name), &folder.join(name))?;
+    }
+    // The same for all boards.
+    let about = format!("{stem}.md");
+    fs::write(
+        folder.join(&about),
+        format!("# Perch {}\n\n{notes}\n", facts.version),
+    )?;
+    let bundle = bundle.to_string_lossy().into_owned();
+    add_sums(folder, &[&bundle, &image, &map, &about])?;
+    let Some(url) = url else { return Ok(()) };
     let date = run("date")
         .args(["-u", "+%F", "-d"])
         .arg(format!("@{}", facts.epoch))
         .output()?;
-    let mut list = imager_list(
-        &configs.board.imager,
-        &packed,
-        &unpacked,
-        &facts.version,
-        date.trim(),
-        &format!("{url}/{name}"),
-        url,
+    let list = imager::list(
+        &Image {
+            devices: &configs.board.imager,
+            packed: &folder.join(&image),
+            version: &facts.version,
+            date: date.trim(),
+            folder: url.trim_end_matches('/'),
+        },
+        imager::images_of_other_boards(folder, &format!("-{target}.img.zst"))?,
     )?;
-    fs::remove_file(&unpacked)?;
-    let path = folder.join("imager.json");
-    let others = images_of_other_boards(&path, &format!("-{}.img.zst", configs.target()))?;
-    if let Some(images) = list["os_list"].as_array_mut() {
-        images.extend(others);
-    }
-    fs::write(path, serde_json::to_string_pretty(&list)? + "\n")?;
-    Ok(())
+    imager::write(&configs.top, folder, &list)
 }
 
-/// What Imager's list so far offers whose address does not end with `own`.
-fn images_of_other_boards(list: &Path, own: &str) -> Result<Vec<Value>> {
-    if !list.exists() {
-        return Ok(Vec::new());
+/// Puts a file of `dist` into the folder, without taking its space twice where that is possible.
+fn put(from: &Path, to: &Path) -> Result<()> {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let new = to.with_file_name(format!(".{name}.new"));
+    crate::rootfs::remove(&new)?;
+    fs::hard_link(from, &new)
+        .or_else(|_| fs::copy(from, &new).map(drop))
+        .with_context(|| format!("cannot take {}", from.display()))?;
+    fs::rename(&new, to).with_context(|| format!("cannot replace {}", to.display()))?;
+    // Where both names are of one file already, the rename leaves both.
+    crate::rootfs::remove(&new)
+}
+
+/// Replaces the lines of these files in the folder's `SHA256SUMS`; those of other versions and boards stay.
+fn add_sums(folder: &Path, names: &[&str]) -> Result<()> {
+    let path = folder.join("SHA256SUMS");
+    let before = if path.exists() {
+        fs::read_to_string(&path)?
+    } else {
+        String::new()
+    };
+    let mut lines: Vec<String> = before
+        .lines()
+        .filter(|line| {
+            line.split_once("  ")
+                .is_some_and(|(_, name)| !names.contains(&name))
+        })
+        .map(str::to_owned)
+        .collect();
+    for name in names {
+        lines.push(format!("{}  {name}", sha256::file(&folder.join(name))?));
     }
-    let text = fs::read_to_string(list)?;
-    let list: Value = serde_json::from_str(&text)
-        .with_context(|| format!("{} is no list of Imager's", list.display()))?;
-    let images = list["os_list"].as_array().cloned().unwrap_or_default();
-    let other = |image: &Value| image["url"].as_str().is_some_and(|url| !url.ends_with(own));
-    Ok(images.into_iter().filter(other).collect())
+    lines.sort_by_key(|line| line.split_once("  ").map(|(_, name)| name.to_owned()));
+    fs::write(path, lines.join("\n") + "\n")?;
+    Ok(())
 }
 
 /// The part of CHANGELOG.md about `version`, without its heading; where there is none, what is not released yet.
@@ -192,44 +223,6 @@ pub fn release_notes(changelog: &str, version: &str) -> String {
     section(version)
         .or_else(|| section("Unreleased"))
         .unwrap_or_default()
-}
-
-/// The list for Raspberry Pi Imager 2.x ("content repository"): one image for `devices`, which takes Imager's settings as `rpi-preseed.toml`.
-///
-/// # Errors
-/// The packed image or its unpacked form cannot be read.
-pub fn imager_list(
-    devices: &[String],
-    packed: &Path,
-    unpacked: &Path,
-    version: &str,
-    date: &str,
-    url: &str,
-    website: &str,
-) -> Result<Value> {
-    let length = |path: &Path| -> Result<u64> {
-        Ok(fs::metadata(path)
-            .with_context(|| format!("cannot look at {}", path.display()))?
-            .len())
-    };
-    Ok(json!({
-        "imager": { "latest_version": "2.0.0", "url": website },
-        "os_list": [{
-            "name": format!("Perch {version}"),
-            "description": "A private chat server for a family, school or company",
-            "icon": "",
-            "url": url,
-            "website": website,
-            "extract_size": length(unpacked)?,
-            "extract_sha256": sha256::file(unpacked)?,
-            "image_download_size": length(packed)?,
-            "image_download_sha256": sha256::file(packed)?,
-            "release_date": date,
-            "architecture": "armv8",
-            "init_format": "rpi-preseed",
-            "devices": devices,
-        }],
-    }))
 }
 
 #[cfg(test)]
@@ -295,55 +288,29 @@ mod tests {
         assert_eq!(release_notes("# Changes\n", "1.0.0"), "");
     }
 
-    /// The required fields of an entry and their types, by Imager's `doc/json-schema/os-list-schema.json`; beside `imager` and `os_list`
-    /// it allows nothing at the top.
     #[test]
-    fn imagers_list_has_what_its_schema_requires_and_the_images_own_sizes_and_hashes() {
+    fn what_is_published_again_takes_no_space_twice_and_sums_of_other_releases_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let (packed, unpacked) = (folder.path().join("a.zst"), folder.path().join("a.img"));
-        fs::write(&packed, b"packed").unwrap();
-        fs::write(&unpacked, b"an unpacked image").unwrap();
-        let url = "https://updates.example/a.img.zst";
-        let site = "https://updates.example";
-        let devices = ["pi5-64bit".to_owned()];
-        let list = imager_list(
-            &devices,
-            &packed,
-            &unpacked,
-            "1.2.3",
-            "2026-11-30",
-            url,
-            site,
+        let place = |name: &str| folder.path().join(name);
+        fs::write(place("made"), b"a bundle").unwrap();
+        for _ in 0..2 {
+            put(&place("made"), &place("public")).unwrap();
+        }
+        let inode =
+            |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(place(name)).unwrap());
+        assert_eq!(inode("made"), inode("public"));
+        assert!(!place(".public.new").exists());
+        let hash = "0".repeat(64);
+        fs::write(
+            place("SHA256SUMS"),
+            format!("{hash}  older\n{hash}  public\n"),
         )
         .unwrap();
-        let top: Vec<_> = list.as_object().unwrap().keys().collect();
-        assert_eq!(top, ["imager", "os_list"]);
-        let imager: Vec<_> = list["imager"].as_object().unwrap().keys().collect();
-        assert_eq!(imager, ["latest_version", "url"]);
-        let entry = &list["os_list"][0];
-        for text in [
-            "name",
-            "description",
-            "icon",
-            "url",
-            "extract_sha256",
-            "release_date",
-            "init_format",
-            "website",
-        ] {
-            assert!(entry[text].is_string(), "{text}: {entry}");
-        }
-        assert_eq!(entry["url"], url);
-        assert_eq!(entry["release_date"], "2026-11-30");
-        assert_eq!(entry["init_format"], "rpi-preseed");
-        assert_eq!(entry["devices"], json!(["pi5-64bit"]));
-        assert_eq!(entry["extract_size"], 17);
-        assert_eq!(entry["image_download_size"], 6);
-        for (hash, file) in [
-            ("extract_sha256", &unpacked),
-            ("image_download_sha256", &packed),
-        ] {
-            assert_eq!(entry[hash], sha256::file(file).unwrap(), "{hash}");
-        }
+        add_sums(folder.path(), &["public"]).unwrap();
+        let own = sha256::file(&place("public")).unwrap();
+        assert_eq!(
+            fs::read_to_string(place("SHA256SUMS")).unwrap(),
+            format!("{hash}  older\n{own}  public\n")
+        );
     }
 }

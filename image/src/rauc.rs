@@ -45,7 +45,7 @@ pub fn system_conf(configs: &Configs, version: &str) -> Result<String> {
          bootloader=uboot\n\
          boot-attempts=3\n\
          boot-attempts-primary=3\n\
-         bundle-formats=-plain\n\
+         bundle-formats=verity\n\
          # A written slot is started only when the provisioner says so (provisioner update).\n\
          activate-installed=false\n\
          min-bundle-version={version}\n\

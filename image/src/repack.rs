@@ -32,6 +32,8 @@ pub struct Variant<'a> {
     pub root: Option<&'a Path>,
     /// Files put into the boot partition; absent: none.
     pub boot: Option<&'a Path>,
+    /// The boot partition is no file system at all.
+    pub boot_unreadable: bool,
     /// The kind of box that the new one is for; absent: the same.
     pub compatible: Option<&'a str>,
     /// The chain whose release key signs.
@@ -92,6 +94,10 @@ impl Variant<'_> {
             .arg(&made.boot)
             .arg(&boot)
             .ok()?;
+        if self.boot_unreadable {
+            let length = fs::metadata(&made.boot)?.len();
+            fs::write(&made.boot, vec![0xa5; usize::try_from(length)?])?;
+        }
         Update {
             compatible: self.compatible.unwrap_or(&compatible),
             version: self.version,

@@ -41,6 +41,7 @@ pub fn check(
         lock: facts.lock.clone(),
         locked: false,
         fresh: !only_pack,
+        offline: false,
         archive: kept.join("archive"),
         bases: if only_pack {
             kept.to_owned()

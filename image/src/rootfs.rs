@@ -72,6 +72,14 @@ pub fn base(
         return Ok(base);
     }
     remove(&base)?;
+    // Offline: the kept lists instead of new ones; all package files are kept, too, or apt says which it cannot fetch.
+    let (skip, lists) = match archive.kept_lists() {
+        None => (None, String::new()),
+        Some(kept) => (
+            Some("--skip=update"),
+            format!(" && cp -r {}/. \"$1/var/lib/apt/lists/\"", kept.display()),
+        ),
+    };
     let specs: Vec<String> = configs.packages().into_keys().map(str::to_owned).collect();
     let preferences = archive.preferences_file();
     let debs = archive.debs();
@@ -81,6 +89,7 @@ pub fn base(
         .env("SOURCE_DATE_EPOCH", date.to_string())
         .args(["--mode=root", "--variant=essential", "--format=directory"])
         .args(["--skip=check/qemu", "--skip=download/empty", "--skip=essential/unlink", "--skip=cleanup/apt"])
+        .args(skip)
         .arg(format!("--architectures={}", configs.image.architecture))
         .args(host_apt_options())
         .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\""])
@@ -89,7 +98,7 @@ pub fn base(
         .arg(format!("--include={}", specs.join(",")))
         .arg(format!(
             "--setup-hook=mkdir -p \"$1/etc/apt/preferences.d\" \"$1/var/cache/apt/archives\" && cp {} \"$1/etc/apt/preferences.d/lock\" && \
-             (cp -l {debs}/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true)",
+             (cp -l {debs}/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true){lists}",
             preferences.display(),
             debs = debs.display()
         ))

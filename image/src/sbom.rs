@@ -13,6 +13,11 @@ use crate::{
     run::run,
 };
 
+/// Said of a Debian package whose licences a program cannot read.
+const IN_ITS_FILE: &str = "see the package's copyright file";
+/// Said of a library that states none.
+const NOT_STATED: &str = "not stated by the package";
+
 /// A library inside one of the image's own files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Library {
@@ -142,14 +147,14 @@ pub fn cyclonedx(
         let from = package.archive.as_deref().filter(|name| !name.starts_with("debian")).unwrap_or("debian");
         let purl = format!("pkg:deb/{from}/{}@{}?arch={}&distro=debian-13", package.name, package.version.replace(':', "%3A").replace('+', "%2B"), package.architecture);
         let names = copyright(&package.name).map(|text| licences(&text)).unwrap_or_default();
-        let names = if names.is_empty() { vec!["see the package's copyright file".to_owned()] } else { names };
+        let names = if names.is_empty() { vec![IN_ITS_FILE.to_owned()] } else { names };
         let licences: Vec<Value> = names.iter().map(|name| json!({"license": {"name": name}})).collect();
         json!({"type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl,
                "hashes": [{"alg": "SHA-256", "content": package.sha256}], "licenses": licences})
     });
     let others = libraries.iter().map(|one| {
         let purl = format!("pkg:{}/{}@{}", one.registry, one.name.replace('@', "%40"), one.version.replace('+', "%2B"));
-        let licences = if one.licence.is_empty() { json!([]) } else { json!([{"expression": one.licence}]) };
+        let licences = if one.licence.is_empty() { json!([{"license": {"name": NOT_STATED}}]) } else { json!([{"expression": one.licence}]) };
         json!({"type": "library", "bom-ref": purl, "name": one.name, "version": one.version, "purl": purl, "licenses": licences})
     });
     json!({
@@ -158,6 +163,22 @@ pub fn cyclonedx(
         "metadata": {"component": {"type": "operating-system", "bom-ref": "perch", "name": "perch", "version": facts.version}},
         "components": debian.chain(others).collect::<Vec<_>>(),
     })
+}
+
+/// How complete a bill of materials is in words, for whoever builds: how many licences a person has to look up.
+#[must_use]
+pub fn licences_told(bom: &Value) -> String {
+    let components = bom["components"].as_array().map_or(&[][..], Vec::as_slice);
+    let of = |fallback: &str| {
+        let is = |one: &&Value| one["licenses"][0]["license"]["name"] == fallback;
+        components.iter().filter(is).count()
+    };
+    format!(
+        "licences: {} components, of which {} only say \"{IN_ITS_FILE}\" and {} \"{NOT_STATED}\"",
+        components.len(),
+        of(IN_ITS_FILE),
+        of(NOT_STATED)
+    )
 }
 
 /// The short licence names of a machine-readable copyright file (DEP-5), else none.
@@ -223,6 +244,54 @@ mod tests {
                 one.licence.as_str()
             ),
             ("ring", "0.17.14", "Apache-2.0 AND ISC")
+        );
+    }
+
+    #[test]
+    fn each_component_has_a_licence_entry_and_those_to_look_up_are_counted() {
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "arm64".to_owned(),
+            sha256: "0".repeat(64),
+            usage: Usage::Installed,
+            archive: None,
+        };
+        let library = |licence: &str| Library {
+            registry: "npm",
+            name: format!("l{licence}"),
+            version: "1".to_owned(),
+            licence: licence.to_owned(),
+        };
+        let facts = Facts {
+            version: "1.0.0".to_owned(),
+            epoch: 1,
+            ..Facts::from_environment().unwrap()
+        };
+        let bom = cyclonedx(
+            &[package("dep5"), package("prose"), package("none")],
+            &[library("MIT"), library("")],
+            &facts,
+            |name| match name {
+                "dep5" => Some("Files: *\nLicense: MIT\n".to_owned()),
+                "prose" => Some("Free for all.\n".to_owned()),
+                _ => None,
+            },
+        );
+        let components = bom["components"].as_array().unwrap();
+        for one in components {
+            let licences = one["licenses"].as_array().unwrap();
+            let stated = |entry: &Value| {
+                let name = entry["expression"]
+                    .as_str()
+                    .or(entry["license"]["name"].as_str());
+                name.is_some_and(|name| !name.is_empty())
+            };
+            assert!(!licences.is_empty() && licences.iter().all(stated), "{one}");
+        }
+        assert_eq!(
+            licences_told(&bom),
+            "licences: 5 components, of which 2 only say \"see the package's copyright file\" and 1 \"not stated by the package\""
         );
     }
 

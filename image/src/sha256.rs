@@ -1,6 +1,10 @@
 //! SHA-256 of files.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail};
 use ring::digest::{Context, SHA256};
@@ -11,16 +15,25 @@ use ring::digest::{Context, SHA256};
 /// The file cannot be read.
 pub fn file(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let (_, hash) = of(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hash)
+}
+
+/// How many bytes there are to read, and their hash, hexadecimal.
+///
+/// # Errors
+/// Reading failed.
+pub fn of(input: &mut impl Read) -> io::Result<(u64, String)> {
     let mut context = Context::new(&SHA256);
     let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
     loop {
-        let read = file
-            .read(&mut buffer)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let read = input.read(&mut buffer)?;
         if read == 0 {
-            return Ok(hex(context.finish().as_ref()));
+            return Ok((bytes, hex(context.finish().as_ref())));
         }
         context.update(&buffer[..read]);
+        bytes += read as u64;
     }
 }
 

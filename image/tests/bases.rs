@@ -76,7 +76,7 @@ impl World {
             self.folder.path().join("keys/debian.pgp").display(),
             self.debian.url()
         );
-        Archive::open_at(&dir, configs, lock, debian)
+        Archive::open_at(&dir, configs, lock, debian, false)
     }
 
     fn resolve(&self, configs: &Configs, lock: &Lock) -> Vec<Package> {

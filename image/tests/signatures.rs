@@ -59,6 +59,33 @@ impl Publisher {
         to
     }
 
+    /// The same content in a bundle of another format, which `image` itself does not make. Nothing is encrypted for `crypt`: that
+    /// is for `rauc encrypt` to do afterwards, and what lacks a key is refused in any case.
+    fn bundle_of_format(&self, format: &str) -> PathBuf {
+        let content = self.folder.path().join(format);
+        fs::create_dir(&content).unwrap();
+        fs::write(content.join("system.img"), vec![b'x'; 64 << 10]).unwrap();
+        let manifest = format!(
+            "[update]\ncompatible=perch-rpi-arm64\nversion=1.0.0\n\n[bundle]\nformat={format}\n\n\
+             [image.system]\nfilename=system.img\n"
+        );
+        fs::write(content.join("manifest.raucm"), manifest).unwrap();
+        let to = self.folder.path().join(format!("{format}.raucb"));
+        let option = |name: &str, path: PathBuf| format!("--{name}={}", path.display());
+        let made = Command::new("rauc")
+            .arg("bundle")
+            .arg(option("cert", self.keys().release_certificate()))
+            .arg(option("key", self.keys().release_key()))
+            .arg(option("signing-keyring", self.keys().keyring()))
+            .arg("--mksquashfs-args=-noD -noF")
+            .arg(&content)
+            .arg(&to)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        to
+    }
+
     /// Replaces a bundle's signature by one of the present release key; RAUC itself would not sign with one that does not hold today.
     ///
     /// A bundle ends with the signed manifest and, in eight bytes, that one's length.
@@ -147,6 +174,22 @@ fn a_bundle_of_the_publishers_is_taken_and_a_strangers_is_not() {
         ours.refusal(&stranger.bundle()),
         "signature verification failed",
     );
+}
+
+/// What is in a `plain` bundle is checked once and read later; `crypt` is of no use to a box that has no key of its own.
+#[test]
+fn a_bundle_of_the_publishers_in_another_format_than_verity_is_refused() {
+    let Some(publisher) = Publisher::new() else {
+        return;
+    };
+    let verity = publisher.bundle_of_format("verity");
+    assert_eq!(publisher.refusal(&verity), None);
+    for format in ["plain", "crypt"] {
+        assert_refused(
+            publisher.refusal(&publisher.bundle_of_format(format)),
+            &format!("Bundle format '{format}' not allowed"),
+        );
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ async fn unlock(server: &Arc<Server>, owner: &Arc<Session>) {
 fn take(session: &Session) -> Vec<Arc<str>> {
     let mut all = Vec::new();
     session.outbound.take(usize::MAX, &mut all);
-    all.iter().map(|s| s.text(&session.jid)).collect()
+    all
 }
 
 /// Says `EACH` messages, each when the one before is on the disk and delivered.

@@ -18,16 +18,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use provisioner::agent::WEB_USER;
 use provisioner::agent::serve::{self, Bench, Callers};
 use provisioner::announce;
 use provisioner::disk::look;
-use provisioner::files::{Access, Files};
+use provisioner::files::Files;
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
-use provisioner::firstboot::{certificates, identity};
+use provisioner::firstboot::{certificates, identity, status};
 use provisioner::imd_config;
 use provisioner::system::{Linux, NotRunning, System};
 use provisioner::tuning::machine::Machine;
@@ -66,7 +66,7 @@ enum Action {
     /// Carry out a factory reset or a restore that waits for this start (run by perch-early.service).
     #[command(hide = true)]
     Early,
-    /// Put the machine's addresses into its certificate (run by perch-address.service).
+    /// Put the machine's addresses into its certificate and onto the card (run by perch-address.service).
     #[command(hide = true)]
     Addresses,
     /// Announce the box's second name on the network (run by perch-announce.service).
@@ -111,9 +111,6 @@ enum Action {
     Power(power::Action),
 }
 
-/// The outcome of the last apply since the boot, for programs.
-const RESULT: &str = "/run/perch/apply.json";
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let files = Files::new(&arguments.root);
@@ -137,7 +134,7 @@ fn main() -> ExitCode {
         Action::Power(action) => power::run(action, &files, system),
         Action::Settings(action) => settings::run(action, &files, system),
         Action::Disk => disk(&files, system),
-        Action::Addresses => certificates::follow_addresses(&files, system).map(|_| true),
+        Action::Addresses => addresses(&files, system),
         Action::Announce => announce::run(&files).map(|()| true),
         Action::Agent { socket, group } => agent(&arguments.root, &socket, group.as_deref()),
         Action::Web {
@@ -190,6 +187,13 @@ fn agent(root: &Path, socket: &Path, group: Option<&str>) -> Result<bool> {
     Ok(true)
 }
 
+/// A card that cannot be written must not keep the certificate from following.
+fn addresses(files: &Files, system: &dyn System) -> Result<bool> {
+    let told = status::tell_addresses(files, system);
+    certificates::follow_addresses(files, system)?;
+    told.map(|_| true)
+}
+
 fn disk(files: &Files, system: &dyn System) -> Result<bool> {
     match look::look(provisioner::settings::apply::Machine { files, system })? {
         None => println!("there is nothing to ask: an SD card, or a disk that sleeps"),
@@ -210,12 +214,11 @@ fn apply_all(files: &Files, system: &dyn System) -> Result<bool> {
     let settings = tuning::wanted(files, &state.settings.profile())?;
     tuning::network_names::wait(files);
     let mut rows = apply::apply(&Machine { files, system }, &settings);
-    rows.push(imd_config::apply(files, &state.domain()));
+    rows.push(imd_config::apply(files, &state));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());
-    let json = serde_json::to_vec_pretty(&report).context("writing the result as JSON")?;
-    files.replace(RESULT, &json, Access::Everyone)?;
+    report.keep(files)?;
     Ok(report.ok)
 }
 
@@ -223,7 +226,7 @@ fn plan(files: &Files, system: &dyn System) -> Result<bool> {
     let state = BoxState::load(files)?;
     let settings = tuning::wanted(files, &state.settings.profile())?;
     let mut rows = apply::preview(&Machine { files, system }, &settings);
-    rows.push(imd_config::preview(files, &state.domain()));
+    rows.push(imd_config::preview(files, &state));
     rows.push(imd_config::certificate(files));
     let report = Report::new(rows);
     println!("{}", report.table());

@@ -11,6 +11,7 @@ use provisioner::settings::apply::Machine;
 use provisioner::settings::change::{
     Request, change, confirm, preview, request_of_pairs, request_of_text, request_of_undo, time_out,
 };
+use provisioner::settings::keys::can_be_undone;
 use provisioner::settings::trial::PATIENCE_SECONDS;
 use provisioner::system::System;
 
@@ -156,7 +157,9 @@ fn make(
         eprintln!("{warning}");
     }
     print_lines("nothing changed", &done.plan.lines());
-    if let Some(number) = done.number {
+    if let Some(number) = done.number
+        && can_be_undone(&done.plan.changes)
+    {
         println!("done; `provisioner settings undo {number}` takes it back");
     }
     if done.on_trial {
@@ -180,9 +183,7 @@ fn print_history(files: &Files) -> Result<()> {
     for entry in BoxState::load(files)?.history {
         println!("{}  {}  {}", entry.number, entry.at, entry.who);
         for change in entry.changes {
-            let shown = |value: Option<String>| value.unwrap_or_else(|| "default".to_owned());
-            let (before, after) = (shown(change.before), shown(change.after));
-            println!("    {}: {before} -> {after}", change.key);
+            println!("    {}", change.line());
         }
     }
     Ok(())

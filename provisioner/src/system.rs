@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use time::OffsetDateTime;
@@ -66,6 +68,17 @@ pub trait System {
     /// The clock.
     fn now(&self) -> OffsetDateTime;
 
+    /// Waits.
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    /// The time since some moment, whatever becomes of the clock.
+    fn elapsed(&self) -> Duration {
+        static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGUN.elapsed()
+    }
+
     /// Sets the clock.
     ///
     /// # Errors
@@ -111,6 +124,12 @@ pub trait System {
 
     /// The machine's addresses, but for its own loop.
     fn addresses(&self) -> Vec<IpAddr>;
+
+    /// The same, each with the device that has it. A system that does not tell devices apart has one without a name.
+    fn links(&self) -> Vec<(String, IpAddr)> {
+        let addresses = self.addresses().into_iter();
+        addresses.map(|address| (String::new(), address)).collect()
+    }
 
     /// Asks the local network whether some machine already answers to `<name>.local`.
     ///
@@ -250,14 +269,22 @@ impl System for Linux {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
+        let links = self.links().into_iter();
+        links.map(|(_, address)| address).collect()
+    }
+
+    fn links(&self) -> Vec<(String, IpAddr)> {
         // Without a network there are none.
         let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
         let found = interfaces.filter_map(|one| {
             let address = one.address?;
             let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+            let v6 = || address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
+            Some((one.interface_name, v4.or_else(v6)?))
         });
-        found.filter(|address| !address.is_loopback()).collect()
+        found
+            .filter(|(_, address)| !address.is_loopback())
+            .collect()
     }
 
     fn is_name_taken(&self, name: &str) -> Result<bool> {

@@ -8,13 +8,15 @@ use provisioner::settings::apply::Machine;
 use provisioner::system::System;
 use provisioner::update::backup_age::{self, BackupAge};
 use provisioner::update::channel::{self, Source};
+use provisioner::update::failed_journal::FAILED_JOURNAL;
 use provisioner::update::job::{self, Job};
 use provisioner::update::kept::Kept;
 use provisioner::update::machine::{Release, Slot, State};
 use provisioner::update::progress::Progress;
-use provisioner::update::run::{FAILED_JOURNAL, Updater};
-use provisioner::update::window::minute;
-use provisioner::update::{health, slots};
+use provisioner::update::run::Updater;
+use provisioner::update::{database, health, night, slots};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 #[derive(Subcommand)]
 pub enum Action {
@@ -56,9 +58,6 @@ pub enum Action {
     Night,
 }
 
-/// Seconds between two looks at the channel by the timer.
-const BETWEEN_CHECKS: i64 = 20 * 3600;
-
 pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
     match action {
         Action::Status { json } => status(files, system, json),
@@ -85,7 +84,7 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
         Action::Work { job } => job::work(Machine { files, system }, job).map(|()| true),
         Action::Started => Updater::new(files, system)?.started().map(|()| true),
         Action::Watch => Updater::new(files, system)?.watch().map(|()| true),
-        Action::Night => night(files, system),
+        Action::Night => night::turn(Machine { files, system }).map(|()| true),
     }
 }
 
@@ -150,43 +149,6 @@ fn work(
     Ok(true)
 }
 
-fn night(files: &Files, system: &dyn System) -> Result<bool> {
-    let source = Source::read(files)?;
-    if source.url.is_none() {
-        return Ok(true);
-    }
-    let mut updater = Updater::new(files, system)?;
-    let now = system.now().unix_timestamp();
-    let last = Kept::load(files)?.checked.unwrap_or(0);
-    if now - last >= BETWEEN_CHECKS {
-        updater.check()?;
-    }
-    let time = system.run(&["date", "+%H:%M"], None)?;
-    let inside =
-        minute(&time).is_some_and(|minute| source.window.unwrap_or_default().holds(minute));
-    if let State::Available { release } = updater.state().clone()
-        && source.automatic
-        && Kept::load(files)?.may_install_by_itself(&release)
-        && inside
-    {
-        make_backup_where_too_old(files, system);
-        updater.install(release)?;
-    }
-    Ok(true)
-}
-
-/// Nobody is there at night who could: a box that updates itself would stay behind because its owner makes backups by hand. Whether it
-/// worked is for the preflight to say.
-fn make_backup_where_too_old(files: &Files, system: &dyn System) {
-    let backups = backup_age::look(files);
-    let age = backup_age::judge(&backups, system.now().unix_timestamp());
-    if let Some(unit) = age.remedy(&backups)
-        && let Err(error) = system.run(&["systemctl", "start", unit], None)
-    {
-        eprintln!("<4>backup before the update: {error:#}");
-    }
-}
-
 fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     let kept = Kept::load(files)?;
     let booted = slots::booted(files)?;
@@ -196,6 +158,8 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     let progress = Progress::look(system, &kept);
     let now = system.now().unix_timestamp();
     let backup = backup_age::judge(&backup_age::look(files), now);
+    let aside = database::aside(files);
+    let gap = kept.too_new_for(other.as_deref(), database::schema_now(files));
     if json {
         let text = serde_json::json!({
             "running": { "version": running, "slot": booted, "damaged": damaged },
@@ -205,6 +169,8 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
             "checked": kept.checked,
             "trouble": kept.trouble,
             "backup": backup,
+            "aside": aside.map(|_| database::AFTER),
+            "no_way_back": gap,
         });
         println!("{}", serde_json::to_string_pretty(&text)?);
         return Ok(true);
@@ -223,6 +189,16 @@ fn status(files: &Files, system: &dyn System, json: bool) -> Result<bool> {
     );
     for line in lines(&kept, booted, progress) {
         println!("{line}");
+    }
+    if let Some(gap) = gap {
+        println!("back:     {gap}");
+    }
+    if let Some(at) = aside {
+        let time = OffsetDateTime::from_unix_timestamp(at)?.format(&Rfc3339)?;
+        println!(
+            "aside:    what was written during a trial that failed ({time}) is not in the database, but in {}",
+            database::AFTER
+        );
     }
     println!("backup:   {}", backup.line(now));
     Ok(true)
@@ -247,7 +223,7 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
                 from.other().name()
             );
         }
-        State::Committed { version, slot } => {
+        State::Committed { version, slot, .. } => {
             lines[0] += &format!(": version {version} in slot {}", slot.name());
         }
         State::Failed {
@@ -255,6 +231,7 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
             during,
             reason,
             boots,
+            undo,
         } => {
             lines[0] += &format!(
                 ": version {} during {during}; slot {} runs on",
@@ -262,6 +239,15 @@ fn lines(kept: &Kept, booted: Slot, progress: Option<Progress>) -> Vec<String> {
                 booted.name()
             );
             lines.push(format!("reason:   {reason}"));
+            if undo.is_some() {
+                lines.push(format!(
+                    "undo:     not all that it changed is undone yet; restart the box, which does the rest{}",
+                    kept.left_over
+                        .as_ref()
+                        .map(|why| format!(" ({why})"))
+                        .unwrap_or_default()
+                ));
+            }
             if !boots.is_empty() {
                 lines.push(format!("journal:  {FAILED_JOURNAL}"));
             }

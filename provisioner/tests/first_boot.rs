@@ -11,7 +11,7 @@ mod common;
 use common::boxes::{assert_certificates, boot, booted, flashed, state_of, wishes};
 use common::{FakeSystem, get, put};
 use provisioner::files::{Files, PowerCut};
-use provisioner::firstboot::{self, certificates};
+use provisioner::firstboot::{self, certificates, status};
 use time::macros::datetime;
 
 #[test]
@@ -226,4 +226,57 @@ fn ssh_without_a_key_is_a_problem_and_stays_off() {
         "{said}"
     );
     assert!(!folder.path().join("etc/ssh/keys/enabled").exists());
+}
+
+const STATUS: &str = "/boot/firmware/perch-status.txt";
+
+#[test]
+fn the_card_says_the_addresses_and_is_written_only_when_they_change() {
+    let (folder, system) = booted(None);
+    let files = Files::new(folder.path());
+    let card = || get(folder.path(), STATUS);
+    assert!(
+        card().contains("Addresses:           none yet"),
+        "{}",
+        card()
+    );
+    // Without a network nothing is written.
+    assert!(!status::tell_addresses(&files, &system).unwrap());
+    let addresses = |texts: &[&str]| {
+        let parsed = texts.iter().map(|text| text.parse().unwrap());
+        *system.addresses.borrow_mut() = parsed.collect();
+    };
+    addresses(&["fe80::1", "2001:db8::5", "fd00::5", "192.168.1.50"]);
+    assert!(status::tell_addresses(&files, &system).unwrap());
+    let said = "Addresses:           192.168.1.50, fd00::5\r\n";
+    assert!(card().contains(said), "{}", card());
+    assert!(card().contains("Problems: none\r\n"), "{}", card());
+    // Another prefix of the provider's, a cable that is pulled, another start: all is as it was.
+    addresses(&["fe80::1", "2001:db8:1::5", "fd00::5", "192.168.1.50"]);
+    assert!(!status::tell_addresses(&files, &system).unwrap());
+    addresses(&[]);
+    assert!(!status::tell_addresses(&files, &system).unwrap());
+    let before = card();
+    boot(folder.path(), &system);
+    assert_eq!(card(), before);
+    addresses(&["2001:db8:1::5"]);
+    assert!(status::tell_addresses(&files, &system).unwrap());
+    assert!(card().contains("Addresses:           2001:db8:1::5\r\n"));
+}
+
+#[test]
+fn the_card_names_the_administrator_who_claimed_the_box_in_a_browser() {
+    let (folder, system) = booted(None);
+    assert!(get(folder.path(), STATUS).contains("Administrator:       none yet"));
+    put(
+        folder.path(),
+        "/var/lib/perch/claim.json",
+        r#"{"made":{"by":"anna","address":"192.168.1.23","at":1,"set_up":true}}"#,
+    );
+    boot(folder.path(), &system);
+    let status = get(folder.path(), STATUS);
+    assert!(
+        status.contains("Administrator:       anna@perch.local\r\n"),
+        "{status}"
+    );
 }

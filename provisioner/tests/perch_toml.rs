@@ -64,7 +64,7 @@ fn a_bad_perch_toml_leaves_a_working_box_as_it_is_and_is_explained_on_the_card()
     let status = get(folder.path(), "/boot/firmware/perch-status.txt");
     for problem in [
         "perch.toml:1: hostname: found \"two words\"; accepted: a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"",
-        "perch.toml:3: admim: found an unknown key; accepted: one of hostname, domain, language, timezone, profile, invitations, restore_from, restore_words, setup_code, admin, ssh, network, wifi, time, updates, acme, backup (did you mean admin?)",
+        "perch.toml:3: admim: found an unknown key; accepted: one of hostname, domain, language, timezone, profile, invitations, restore_from, restore_words, setup_code, admin, ssh, network, wifi, time, updates, acme, federation, backup (did you mean admin?)",
         "perch.toml:7: admin.password: found a string of 5 characters; accepted: a password of 8 to 256 characters",
     ] {
         assert!(status.contains(problem), "{problem} is not in:\n{status}");
@@ -176,7 +176,7 @@ fn the_example_file_is_valid_and_asks_for_nothing() {
 fn every_key_is_in_the_users_page_and_the_example() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = flashed(Some(
-        "unknown = 1\n[admin]\nunknown = 1\n[ssh]\nunknown = 1\n[network]\nunknown = 1\n[wifi]\nunknown = 1\n[time]\nunknown = 1\n[updates]\nunknown = 1\n[acme]\nunknown = 1\n[backup]\nunknown = 1\n",
+        "unknown = 1\n[admin]\nunknown = 1\n[ssh]\nunknown = 1\n[network]\nunknown = 1\n[wifi]\nunknown = 1\n[time]\nunknown = 1\n[updates]\nunknown = 1\n[acme]\nunknown = 1\n[federation]\nunknown = 1\n[backup]\nunknown = 1\n",
     ));
     let said = boot(folder.path(), &FakeSystem::new(folder.path())).join("\n");
     // The messages about unknown keys list the known ones.
@@ -190,7 +190,7 @@ fn every_key_is_in_the_users_page_and_the_example() {
         })
         .flat_map(|keys| keys.trim().split(", "))
         .collect();
-    assert!(known.len() >= 42, "{known:?}");
+    assert!(known.len() >= 44, "{known:?}");
     for file in [
         "docs/user/first-boot.md",
         "overlays/bootfs/perch.example.toml",

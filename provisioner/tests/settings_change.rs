@@ -16,6 +16,7 @@ use provisioner::settings::change::{
     Done, change, confirm, preview, request_of_pairs, request_of_text, request_of_undo, time_out,
 };
 use provisioner::settings::trial::Trial;
+use provisioner::tuning::report::{Outcome, Report};
 
 const WIRED: &str = "/etc/systemd/network/40-perch-wired.network";
 const START_TIMER: &str = "systemd-run --quiet --collect --unit=perch-network-trial --on-active=120s --timer-property=AccuracySec=1s";
@@ -238,8 +239,31 @@ fn another_profile_is_tuned_for_at_once_and_one_that_does_not_take_goes_back() {
         "/sys/devices/system/cpu/cpufreq/policy0/scaling_available_governors",
         "conservative performance schedutil\n",
     );
+    // As perch-apply.service leaves it at a start, with rows of other things.
+    put(
+        root,
+        "/run/perch/apply.json",
+        r#"{"ok":true,"settings":[
+            {"name":"CPU governor","place":"/sys/devices/system/cpu/cpufreq/policy0/scaling_governor","wanted":"schedutil or ondemand","before":null,"now":"schedutil","outcome":"unchanged","note":"","reason":"r","source":"s"},
+            {"name":"chat domain","place":"/etc/perch/imd.toml","wanted":"perch.local","before":null,"now":"perch.local","outcome":"unchanged","note":"","reason":"r","source":"configs/imd.example.toml"}]}"#,
+    );
+    let reported = |name: &str| {
+        let report = Report::last(&running.files).unwrap().unwrap();
+        let rows = report.settings.into_iter().filter(|row| row.name == name);
+        let found: Vec<_> = rows.map(|row| (row.now.unwrap(), row.outcome)).collect();
+        found
+    };
     running.set(&[("profile", "quiet")]).unwrap();
     assert_eq!(get(root, governor), "conservative");
+    let now = |value: &str, outcome| vec![(value.to_owned(), outcome)];
+    assert_eq!(
+        reported("CPU governor"),
+        now("conservative", Outcome::Applied)
+    );
+    assert_eq!(
+        reported("chat domain"),
+        now("perch.local", Outcome::Unchanged)
+    );
     running.undo(None).unwrap();
     assert_eq!(get(root, governor), "schedutil");
     // A fan that does not do what it is told.
@@ -251,6 +275,7 @@ fn another_profile_is_tuned_for_at_once_and_one_that_does_not_take_goes_back() {
     );
     assert!(error.contains("tuning: fan control"), "{error}");
     assert_eq!(get(root, governor), "schedutil");
+    assert_eq!(reported("CPU governor"), now("schedutil", Outcome::Applied));
     assert_eq!(running.settings(), "");
 }
 
@@ -478,9 +503,7 @@ fn wifi_that_is_left_comes_back_unless_it_is_confirmed() {
     let running = Running::new();
     running.set(&AT_HOME).unwrap();
     let at_home = get(running.folder.path(), SUPPLICANT);
-    let gone = running
-        .set(&[("wifi.ssid", ""), ("wifi.password", "")])
-        .unwrap();
+    let gone = running.set(&[("wifi.ssid", "")]).unwrap();
     assert!(gone.on_trial && !running.has(SUPPLICANT));
     assert!(time_out(running.machine()).unwrap());
     assert_eq!(get(running.folder.path(), SUPPLICANT), at_home);

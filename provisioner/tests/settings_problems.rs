@@ -31,7 +31,8 @@ const RESTORE: &str = "\"usb\" (a stick labelled PERCH-BACKUP) or the name of a 
 const URL: &str = "an address that begins with https://, such as \"https://updates.example/perch\"";
 const CHANNEL: &str =
     "a channel's name of letters a-z, digits and hyphens, such as \"stable\" or \"beta\"";
-const WINDOW: &str = "two different times of the day, such as \"03:00-05:00\"";
+const VERSION: &str = "a version such as \"1.2.3\" or \"2.0.0-beta.1\"";
+const WINDOW: &str = "two times of the day, at least 15 minutes apart, such as \"03:00-05:00\"";
 const AUTHORITY: &str =
     "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"";
 const DIRECTORY: &str = "an address that begins with https://, such as \"https://acme-v02.api.letsencrypt.org/directory\"";
@@ -54,6 +55,7 @@ const ACCESS_KEY: &str =
 const SECRET_KEY: &str =
     "the secret key that belongs to the access key, 8 to 256 characters without blanks";
 const ONLY_S3: &str = "nothing, unless backup.target is an S3 target";
+const ALLOW: &str = "1 to 100 domains; without the key, all are talked with";
 const SFTP: &str = "target = \"sftp://perch@nas/backups\"\n";
 const S3: &str =
     "target = \"s3://perch/box\"\nendpoint = \"https://s3.example.org\"\naccess_key = \"AKIA1\"\n";
@@ -181,12 +183,19 @@ const CASES: &[Case] = &[
     bad("updates", "channel", "\"../stable\"", CHANNEL),
     bad("updates", "channel", "\"\"", CHANNEL),
     bad("updates", "channel", "true", CHANNEL),
+    bad("updates", "pinned", "\"1.2\"", VERSION),
+    bad("updates", "pinned", "\"1.2.x\"", VERSION),
+    bad("updates", "pinned", "\"v1.2.3\"", VERSION),
+    bad("updates", "pinned", "\"1.2.3-\"", VERSION),
+    bad("updates", "pinned", "\"\"", VERSION),
+    bad("updates", "pinned", "1.2", VERSION),
     bad("updates", "automatic", "\"yes\"", "true or false"),
     bad("updates", "automatic", "1", "true or false"),
     bad("updates", "window", "\"03:00\"", WINDOW),
     bad("updates", "window", "\"3:00-5:00\"", WINDOW),
     bad("updates", "window", "\"03:00-03:00\"", WINDOW),
     bad("updates", "window", "\"24:00-01:00\"", WINDOW),
+    bad("updates", "window", "\"03:00-03:14\"", WINDOW),
     bad("updates", "window", "5", WINDOW),
     bad("updates", "authority", "\"ca.crt\"", AUTHORITY),
     bad("updates", "authority", "\"/etc/../ca.crt\"", AUTHORITY),
@@ -212,6 +221,12 @@ const CASES: &[Case] = &[
     bad("acme", "hook", "\"/usr/sbin/reboot\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/../hook\"", HOOK),
     bad("acme", "hook", "\"/etc/perch/hook; reboot\"", HOOK),
+    bad("federation", "enabled", "\"on\"", "true or false"),
+    bad("federation", "enabled", "1", "true or false"),
+    bad("federation", "allow", "[\"school.example\", \"a b\"]", DOMAIN).found("\"a b\""),
+    bad("federation", "allow", "[\"School.example\"]", DOMAIN).found("\"School.example\""),
+    bad("federation", "allow", "[]", ALLOW),
+    bad("federation", "allow", "\"school.example\"", "a list, such as [\"one\", \"two\"]"),
     bad("backup", "target", "\"nas:/backups\"", TARGET),
     bad("backup", "target", "\"sftp://nas/backups\"", TARGET),
     bad("backup", "target", "\"sftp://a@nas/../x\"", TARGET),
@@ -340,6 +355,7 @@ network.dns = [\"192.168.1.1\", \"2620:fe::fe\"]
 time.servers = [\"pool.ntp.org\", \"192.168.1.1\"]
 updates.url = \"https://updates.example:8443/perch\"
 updates.channel = \"beta\"
+updates.pinned = \"2.0.0-beta.1\"
 updates.automatic = true
 updates.window = \"23:00-01:00\"
 updates.authority = \"/etc/perch/updates-ca.crt\"
@@ -350,6 +366,8 @@ acme.directory = \"https://ca.example:8443/acme/directory\"
 acme.authority = \"/etc/perch/acme-ca.crt\"
 acme.challenge = \"dns-01\"
 acme.hook = \"/etc/perch/acme-hook\"
+federation.enabled = true
+federation.allow = [\"school.example\", \"club.example\"]
 backup.target = \"sftp://perch@nas.local:2222/~/backups\"
 ";
     let (document, wishes) = reading(text);

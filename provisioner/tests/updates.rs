@@ -9,11 +9,13 @@
 mod common;
 
 use common::{FakeSystem, root};
+use provisioner::agent::audit;
 use provisioner::files::Files;
 use provisioner::settings::apply::Machine;
 use provisioner::update::job::{self, Job, UPLOADED};
 use provisioner::update::kept::Kept;
-use provisioner::update::machine::State;
+use provisioner::update::machine::{Release, State};
+use provisioner::update::run::Updater;
 use tempfile::TempDir;
 
 /// Version 2.0.0 in slot B; slot A has what the card was written with.
@@ -32,6 +34,7 @@ impl Scene {
             ("/proc/cmdline", "rauc.slot=B"),
             ("/usr/lib/os-release", "VERSION_ID=2.0.0\n"),
             ("/data/.keep", ""),
+            ("/run/systemd/timesync/synchronized", ""),
         ] {
             common::put(folder.path(), path, content);
         }
@@ -254,6 +257,61 @@ fn the_owner_may_update_without_a_young_backup_and_that_is_logged() {
     for part in ["update.without-backup", "anna (192.168.1.23)", "3.0.0"] {
         assert!(log.contains(part), "{log}");
     }
+}
+
+#[test]
+fn an_older_version_that_the_owner_wants_is_in_the_log_of_administration() {
+    for (version, wanted) in [("1.0.0", true), ("3.0.0", false)] {
+        let scene = Scene::new(&[("/usr/lib/rauc/system.conf", "[system]\n")]);
+        let files = scene.files();
+        let mut updater = Updater::new(&files, &scene.system).unwrap();
+        updater
+            .install(Release {
+                version: version.to_owned(),
+                source: Some("/media/b.raucb".to_owned()),
+                bytes: None,
+                downgrade: true,
+            })
+            .unwrap();
+        assert!(scene.system.ran("rauc install /media/b.raucb"));
+        let last = audit::last(&files, 1).unwrap();
+        let found = last.iter().any(|act| {
+            (act.action.as_str(), act.subject.as_str()) == ("update.downgrade", version)
+        });
+        assert_eq!(found, wanted, "{last:?}");
+    }
+}
+
+#[test]
+fn nobody_goes_back_to_a_version_that_cannot_read_the_database_any_more() {
+    let kept = r#"{"update":{"state":"committed","version":"2.0.0","slot":"B"},"left":"1.0.0","left_schema":2,"schema":3}"#;
+    let scene = Scene::new(&[("/var/lib/perch/update/state.json", kept)]);
+    let kept = scene.work(Job::Rollback);
+    assert_eq!(kept.update.name(), "committed");
+    let reason = kept.trouble.unwrap().reason;
+    assert!(
+        reason.contains("1.0.0 cannot read the database any more"),
+        "{reason}"
+    );
+    assert!(!scene.system.ran("systemctl stop imd.service"));
+}
+
+#[test]
+fn a_box_that_nothing_has_told_the_time_installs_nothing() {
+    let scene = offered();
+    std::fs::remove_file(scene.files().path("/run/systemd/timesync/synchronized")).unwrap();
+    let State::Failed { reason, .. } = scene.work(Job::Install).update else {
+        panic!("it did not fail")
+    };
+    assert!(
+        reason.contains("nothing has told the box the time"),
+        "{reason}"
+    );
+    let scene = offered();
+    std::fs::remove_file(scene.files().path("/run/systemd/timesync/synchronized")).unwrap();
+    common::put(scene.folder.path(), "/run/perch-agent/clock-set", "");
+    let kept = scene.work(Job::Install);
+    assert_eq!(kept.update.name(), "trial");
 }
 
 #[test]

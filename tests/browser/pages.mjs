@@ -155,6 +155,7 @@ const areas = [
   ["33-settings", "/admin/settings"],
   ["34-tuning", "/admin/settings/tuning"],
   ["34-certificate", "/admin/settings/certificate"],
+  ["34-time", "/admin/time"],
   ["35-backups", "/admin/backups"],
   ["36-restore", "/admin/backups/restore"],
   ["37-reset", "/admin/reset"],

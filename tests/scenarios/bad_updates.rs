@@ -173,10 +173,21 @@ fn copy_aside(scene: &Scene) -> Result<PathBuf> {
     Ok(folder.join("imd.sqlite"))
 }
 
-/// A version with this change does not get as far as telling what is wrong with it.
-fn does_not_start(name: &str, change: &Change<'_>) -> Result<()> {
+/// A version with this change does not get as far as telling what is wrong with it; the console says it.
+fn does_not_start(name: &str, change: &Change<'_>, console: &str) -> Result<()> {
     let mut scene = Scene::begin(name)?;
+    let armed = scene
+        .vm
+        .run("systemctl show -P RuntimeWatchdogUSec -P WatchdogDevice")?;
+    ensure!(
+        armed.starts_with("14s\n/dev/watchdog"),
+        "the watchdog is not armed: {armed}"
+    );
     scene.assert_left(BAD, change, "did not start")?;
+    ensure!(
+        scene.vm.serial().contains(console),
+        "it was left for something else: the console does not say {console:?}"
+    );
     scene.end();
     Ok(())
 }
@@ -191,6 +202,7 @@ fn a_kernel_that_panics_is_left() -> Result<()> {
             boot: &[("initrd.img", "no initrd")],
             ..Change::default()
         },
+        "Kernel panic - not syncing: VFS: Unable to mount root fs",
     )
 }
 
@@ -204,6 +216,7 @@ fn an_init_that_hangs_is_left() -> Result<()> {
             root: &[("usr/lib/systemd/systemd", init)],
             ..Change::default()
         },
+        "hanging on purpose",
     )
 }
 
@@ -218,6 +231,7 @@ fn a_root_that_is_not_what_was_written_is_left() -> Result<()> {
             boot: &[("verity.txt", &verity)],
             ..Change::default()
         },
+        "is damaged: its root cannot be read",
     )
 }
 
@@ -230,6 +244,20 @@ fn a_boot_partition_without_a_kernel_is_left() -> Result<()> {
             boot: &[("vmlinuz", "no kernel")],
             ..Change::default()
         },
+        "Perch: slot B does not start",
+    )
+}
+
+#[test]
+#[ignore = "run `ci/test --only bad-updates`"]
+fn a_boot_partition_that_cannot_be_read_is_left() -> Result<()> {
+    does_not_start(
+        "boot_unreadable",
+        &Change {
+            boot_unreadable: true,
+            ..Change::default()
+        },
+        "Perch: slot B does not start",
     )
 }
 

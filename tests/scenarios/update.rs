@@ -1,5 +1,5 @@
-//! Whole updates on the emulated box: from a publisher's server into the other slot, over a power cut and a trial, and kept; and bundles
-//! that may not be installed.
+//! Whole updates on the emulated box: from a publisher's server into the other slot, over power cuts in the download and in the trial, and
+//! kept; and bundles that may not be installed.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use image::keys::Keys;
 use perch_tests::chat::server_on;
 use perch_tests::guest;
+use perch_tests::lab::repository;
 use perch_tests::moments::{moments, number_from};
 use perch_tests::talkers::{self, Archives, Said, Talkers};
-use perch_tests::update_scene::{GOOD, Scene, copy_database};
-use perch_tests::updates::{Change, keys, publish, published_name, release, status};
+use perch_tests::update_scene::{BAD, GOOD, Scene, copy_database};
+use perch_tests::updates::{Change, keys, outcome, publish, published_name, release, status};
 use perch_tests::wait::wait_until;
 use perch_tests::xmpp::Connector;
 use tokio::runtime::Runtime;
@@ -22,6 +23,8 @@ const FETCHED: u64 = 15;
 const TALKERS: usize = 4;
 /// The power is cut before this: the download, and what is done before the restart.
 const LAST_CUT: Duration = Duration::from_secs(60);
+/// The power is cut so early in the trial, which takes a minute at least.
+const CUT_IN_TRIAL: Duration = Duration::from_secs(50);
 
 #[test]
 #[ignore = "run `ci/test --only update`"]
@@ -32,14 +35,20 @@ fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
         guest::add_user(&scene.vm, &talkers::name(person), talkers::PASSWORD)?;
     }
     let runtime = tokio::runtime::Runtime::new().context("start tokio")?;
-    let bundle = release(&scene.lab, GOOD, &Change::default(), &keys())?;
+    let server = as_long_as_the_server()?;
+    let change = Change {
+        root: &[("usr/share/perch/another-imd", &server)],
+        ..Change::default()
+    };
+    let bundle = release(&scene.lab, GOOD, &change, &keys())?;
     publish(&scene.publisher, GOOD, &bundle, &keys())?;
     let cut_off = cut_in_an_update(&mut scene, &runtime)?;
     let size = fs::metadata(&bundle).context("the bundle")?.len();
     let restarted = update_while_people_talk(&mut scene, &runtime, size)?;
+    let on_trial = cut_in_a_trial(&mut scene, &runtime)?;
     let database = copy_database(&scene.vm, &scene.lab)?;
     let domain = guest::domain(&scene.vm)?;
-    for said in [cut_off, restarted] {
+    for said in [cut_off, restarted, on_trial] {
         let found = runtime.block_on(Archives::default().check(&database, &domain, &said))?;
         scene
             .lab
@@ -51,6 +60,23 @@ fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
     }
     scene.end();
     Ok(())
+}
+
+/// What a change of the server makes new at the most: as many bytes as its program has, and none of them known. (Six bits in each of these.)
+fn as_long_as_the_server() -> Result<String> {
+    let program = repository().join("target/image/root/usr/bin/imd");
+    let length = fs::metadata(&program)
+        .with_context(|| format!("the image's {}", program.display()))?
+        .len();
+    let mut state: u64 = 2026;
+    let text = (0..length * 4 / 3).map(|_| {
+        // Knuth's MMIX generator.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap_or(0))
+    });
+    Ok(text.collect())
 }
 
 fn talk(scene: &Scene, runtime: &Runtime, run: usize) -> Result<Talkers> {
@@ -124,6 +150,48 @@ fn update_while_people_talk(
     guest::assert_slot_is_good(&scene.vm)?;
     scene.chat("again")?;
     Ok(runtime.block_on(talkers.said()))
+}
+
+/// The power is cut while a version is on trial: the box starts by itself, keeps one of the two, and the chat works. Returns what people had
+/// said.
+fn cut_in_a_trial(scene: &mut Scene, runtime: &Runtime) -> Result<(usize, Vec<Said>)> {
+    let bundle = release(&scene.lab, BAD, &Change::default(), &keys())?;
+    publish(&scene.publisher, BAD, &bundle, &keys())?;
+    scene.vm.run("provisioner update check")?;
+    scene
+        .vm
+        .run("systemctl --no-block start perch-update@install.service")?;
+    let deadline = scene.vm.boot_deadline() * 2;
+    let talkers = wait_until(deadline, "the trial", || {
+        let status = status(&scene.vm)?;
+        ensure!(status["update"]["state"] == "trial", "{status}");
+        talk(scene, runtime, 2).map(Some)
+    })?;
+    let begun = Instant::now();
+    let seed = number_from("PERCH_SEED", 2026)?;
+    let moment = moments(seed, 1, Duration::ZERO, CUT_IN_TRIAL)[0];
+    wait_until(moment + LAST_CUT, "the moment", || {
+        Ok((begun.elapsed() >= moment).then_some(()))
+    })?;
+    let before = status(&scene.vm)?;
+    scene.vm.cut_power_and_start()?;
+    let said = runtime.block_on(talkers.said());
+    let after = outcome(&mut scene.vm)?;
+    scene.lab.note(&format!(
+        "power cut {moment:?} into the trial: {}, then {}",
+        before["update"], after["update"]
+    ));
+    // A cut is no fault of the version's: it is tried again, and kept.
+    ensure!(
+        after["update"]["state"] == "committed"
+            && after["running"]["slot"] == "A"
+            && after["running"]["version"] == BAD,
+        "{after}"
+    );
+    scene.vm.wait_ready()?;
+    guest::assert_slot_is_good(&scene.vm)?;
+    scene.chat("again")?;
+    Ok(said)
 }
 
 /// What a bundle has on its boot partition, so that a test finds the place.

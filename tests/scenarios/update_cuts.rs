@@ -19,7 +19,9 @@ use perch_tests::publisher::Publisher;
 use perch_tests::qemu::{Board, WATCHDOG};
 use perch_tests::talkers::{self, Archives, Said, Talkers};
 use perch_tests::update_scene::{BAD, GOOD, copy_database};
-use perch_tests::updates::{Change, keys, outcome, publish, release, status, subscribe};
+use perch_tests::updates::{
+    Change, keys, outcome, publish, release, status, subscribe, tell_the_time,
+};
 use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use perch_tests::xmpp::Connector;
@@ -161,6 +163,7 @@ impl Bench {
     fn start(&self, card: &Card) -> Result<Vm> {
         let mut vm = Vm::start_with(&self.lab, Board::Virt, card, &self.key, &WATCHDOG)?;
         vm.wait_ready()?;
+        tell_the_time(&vm)?;
         Ok(vm)
     }
 

@@ -18,6 +18,7 @@ use provisioner::firstboot::{self, certificates, state::BoxState};
 use provisioner::imd_config;
 use provisioner::settings::apply::Machine;
 use provisioner::settings::change::{change, request_of_pairs};
+use provisioner::settings::federation::Federation;
 use provisioner::system::{Linux, System};
 use provisioner::update::tls;
 use rustls::{ClientConnection, StreamOwned};
@@ -220,7 +221,7 @@ impl CertifiedBox {
         }
         let root = self.root.display().to_string();
         let domain = BoxState::load(&self.files())?.domain();
-        let text = imd_config::render(&domain)
+        let text = imd_config::render(&domain, &Federation::default())
             .replace("\"/var/lib/", &format!("\"{root}/var/lib/"))
             .replace("[\"[::]:5222\"]", "[]")
             .replace("[::]:5223", &format!("127.0.0.1:{}", self.direct_tls))

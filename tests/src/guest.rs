@@ -246,7 +246,7 @@ const PORTS: [&str; 7] = [
     "22/tcp", "80/tcp", "443/tcp", "5222/tcp", "5223/tcp", "5353/udp", "68/udp",
 ];
 
-/// Nothing answers on the network but what is documented; and that does.
+/// Nothing listens on the network but what is documented; and that does.
 ///
 /// # Errors
 ///
@@ -287,6 +287,37 @@ pub fn assert_only_documented_ports(vm: &Vm) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A machine beside the box: a network namespace with a cable to it, as seen by routes, filters and what programs are bound to.
+const OUTSIDE: &str = "modprobe veth && ip netns add outside && ip link add inside0 type veth peer name outside0 && \
+     ip link set outside0 netns outside && ip address add 10.99.1.1/24 dev inside0 && \
+     ip address add fd99::1/64 dev inside0 nodad && ip link set inside0 up && \
+     ip -n outside address add 10.99.1.2/24 dev outside0 && ip -n outside address add fd99::2/64 dev outside0 nodad && \
+     ip -n outside link set outside0 up";
+/// Prints the TCP ports up to the second argument that take a connection at the address that is the first one.
+const SCAN: &str = "my ($to, $last) = @ARGV; my $six = $to =~ /:/; \
+     for my $port (1..$last) { socket(my $s, $six ? AF_INET6 : AF_INET, SOCK_STREAM, 0) or die $!; \
+     my $place = $six ? pack_sockaddr_in6($port, inet_pton(AF_INET6, $to)) : pack_sockaddr_in($port, inet_aton($to)); \
+     print qq($port\\n) if connect($s, $place); close $s }";
+
+/// Every TCP port is tried from another machine's place: those that are documented answer, and no others.
+///
+/// # Errors
+///
+/// Names the ports.
+pub fn assert_nothing_else_answers_from_outside(vm: &Vm) -> Result<()> {
+    vm.run(OUTSIDE)?;
+    for (address, last) in [("10.99.1.1", 65535), ("fd99::1", 9999)] {
+        let scan = format!("ip netns exec outside perl -MSocket=:all -e '{SCAN}' {address} {last}");
+        let open = vm.run(&scan)?;
+        let open: Vec<&str> = open.lines().collect();
+        ensure!(
+            open == ["22", "80", "443", "5222", "5223"],
+            "at {address} answer {open:?}"
+        );
+    }
+    vm.run("ip netns delete outside").map(drop)
 }
 
 fn is_avahis(vm: &Vm, port: &str) -> bool {

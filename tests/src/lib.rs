@@ -5,7 +5,7 @@
 //! - [`chat`]: two people talk, over a reset of their box.
 //! - [`card`]: an image file as a user would flash it, and the files on its FAT partition.
 //! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
-//! - [`guest`], [`tuning`]: what the scenarios ask a booted box.
+//! - [`guest`], [`tuning`]: what the scenarios ask a booted box; [`agent`]: what its pages would ask.
 //! - [`host_box`]: a box's agent, pages and chat server on this computer; [`host_owner`]: what its owner asks of it in a shell.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
 //! - [`peers`], with [`dns`]: other servers from Debian's packages, and the names by which they find `imd`.
@@ -25,6 +25,7 @@
 //! The tests are in `tests/scenarios/`, marked as ignored: `ci/test` runs them by suite; a plain
 //! `cargo test` leaves them out and says so.
 
+pub mod agent;
 pub mod authority;
 pub mod baseline;
 pub mod box_settings;

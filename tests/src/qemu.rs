@@ -130,7 +130,7 @@ pub fn command(
                 qemu.args(["-device", "qemu-xhci"]);
                 qemu.args(["-device", "usb-storage,drive=disk"]);
             } else {
-                qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
+                qemu.arg("-drive").arg(format!("if=virtio,id=card,{disk}"));
             }
             qemu.args(["-device", "virtio-net-pci,netdev=n0,romfile="]);
         }

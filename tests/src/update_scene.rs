@@ -19,7 +19,7 @@ use crate::publisher::Publisher;
 use crate::qemu::{Board, WATCHDOG};
 use crate::residents::Residents;
 use crate::talkers::{self, Archives};
-use crate::updates::{Change, keys, outcome, publish, release, status, subscribe};
+use crate::updates::{Change, keys, outcome, publish, release, status, subscribe, tell_the_time};
 use crate::vm::{SshKey, Vm};
 use crate::wait::wait_until;
 use crate::xmpp::Connector;
@@ -137,6 +137,7 @@ impl Scene {
     ) -> Result<Value> {
         let before = guest::boot_id(&self.vm)?;
         let last = status(&self.vm)?["update"].clone();
+        tell_the_time(&self.vm)?;
         begin(self)?;
         let vm = &mut self.vm;
         wait_until(vm.boot_deadline(), "the update to begin", || {
@@ -203,7 +204,8 @@ impl Scene {
             "not everybody came back once: {stays:?}"
         );
         let database = copy_database(&self.vm, &self.lab)?;
-        let found = runtime.block_on(Archives::default().check(&database, &server.domain, &said))?;
+        let found =
+            runtime.block_on(Archives::default().check(&database, &server.domain, &said))?;
         self.lab.note(&format!("in the archives: {found:?}"));
         ensure!(
             found.acknowledged == stays.messages && stays.messages > people,

@@ -24,6 +24,8 @@ pub struct Change<'a> {
     pub root: &'a [(&'a str, &'a str)],
     /// Files put into the boot partition.
     pub boot: &'a [(&'a str, &'a str)],
+    /// The boot partition is no file system at all.
+    pub boot_unreadable: bool,
     /// The kind of box that it is for, where that is another.
     pub compatible: Option<&'a str>,
 }
@@ -61,7 +63,7 @@ pub fn release(lab: &Lab, version: &str, change: &Change<'_>, keys: &Keys) -> Re
     lay(&boot, change.boot)?;
     let to = lab.work.join(format!("{version}.raucb"));
     let facts = Facts::read(&repository().join("target/image/facts.json"))?;
-    let only_boot = change.root.is_empty() && !change.boot.is_empty();
+    let only_boot = change.root.is_empty() && (!change.boot.is_empty() || change.boot_unreadable);
     let work = lab.work.join("repack");
     Variant {
         bundle: &built_bundle()?,
@@ -70,6 +72,7 @@ pub fn release(lab: &Lab, version: &str, change: &Change<'_>, keys: &Keys) -> Re
         epoch: facts.epoch,
         root: (!change.root.is_empty()).then_some(root.as_path()),
         boot: (!change.boot.is_empty()).then_some(boot.as_path()),
+        boot_unreadable: change.boot_unreadable,
         compatible: change.compatible,
         keys,
     }
@@ -119,6 +122,17 @@ pub fn published_name(version: &str) -> String {
     format!("perch-{version}-rpi-arm64.raucb")
 }
 
+/// Tells the box that its clock is right, as the wizard does with a browser's time: an emulated Pi has no clock of its own and no time
+/// server, and installs nothing before. It holds until the next start.
+///
+/// # Errors
+///
+/// The guest cannot be reached.
+pub fn tell_the_time(vm: &Vm) -> Result<()> {
+    vm.run("mkdir -p /run/perch-agent && touch /run/perch-agent/clock-set")
+        .map(drop)
+}
+
 /// Tells the box where its updates come from.
 ///
 /// # Errors
@@ -132,7 +146,7 @@ pub fn subscribe(vm: &Vm, publisher: &Publisher) -> Result<()> {
         publisher.url()
     );
     vm.run_with_input("cat >/etc/perch/update.toml", text.as_bytes())?;
-    Ok(())
+    tell_the_time(vm)
 }
 
 /// `provisioner update status --json`.

@@ -33,7 +33,7 @@ pub struct Vm {
     logs: PathBuf,
     evidence_wanted: bool,
     /// QEMU's arguments besides the board's.
-    devices: &'static [&'static str],
+    devices: Vec<String>,
 }
 
 /// An SSH key pair made for one test.
@@ -86,13 +86,14 @@ impl Vm {
         board: Board,
         card: &Card,
         key: &SshKey,
-        devices: &'static [&'static str],
+        devices: &[&str],
     ) -> Result<Self> {
+        let devices: Vec<String> = devices.iter().map(|&part| part.to_owned()).collect();
         let ports = Ports::free()?;
         // A socket's path may have 107 bytes: a clone in a deep folder has none to spare.
         let socket_folder = tempfile::tempdir().context("make a folder for QEMU's monitor")?;
         let monitor = socket_folder.path().join("monitor");
-        let qemu = switch_on(board, card, ports, &lab.work, &lab.logs, &monitor, devices)?;
+        let qemu = switch_on(board, card, ports, &lab.work, &lab.logs, &monitor, &devices)?;
         Ok(Self {
             ports,
             board,
@@ -401,7 +402,7 @@ fn switch_on(
     work: &Path,
     logs: &Path,
     monitor: &Path,
-    devices: &[&str],
+    devices: &[String],
 ) -> Result<Child> {
     let complaints = fs::OpenOptions::new()
         .create(true)

@@ -62,25 +62,20 @@ impl Stanza {
     ///
     /// # Errors
     /// When `to` is not an address.
-    pub fn stamp(kind: Kind, mut element: Element, from: Jid) -> Result<Self, JidError> {
+    pub fn stamp(kind: Kind, element: Element, from: Jid) -> Result<Self, JidError> {
         let to = element.attr("to").map(str::parse).transpose()?;
+        Ok(Self::stamp_read(kind, element, from, to))
+    }
+
+    /// Stamp an element whose `to` has been read.
+    #[must_use]
+    pub fn stamp_read(kind: Kind, mut element: Element, from: Jid, to: Option<Jid>) -> Self {
         element.set_attr("from", from.as_str());
-        Ok(Self {
+        Self {
             kind,
             from,
             to,
             element,
-        })
-    }
-
-    /// The stanza without what is in it: enough to answer it with an error.
-    #[must_use]
-    pub fn without_content(&self) -> Self {
-        Self {
-            kind: self.kind,
-            from: self.from.clone(),
-            to: self.to.clone(),
-            element: self.element.without_children(),
         }
     }
 

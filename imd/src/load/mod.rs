@@ -22,8 +22,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// When whoever is refused for another reason may come again, at the least.
 const COME_AGAIN: Duration = Duration::from_secs(30);
 
-/// Of how many times one is enough to look at queues that are not half full.
-const SELDOM: u32 = 10;
 /// How often buckets that are full again are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 /// Files that are left for the database, the web, and those who log in.
@@ -107,9 +105,9 @@ pub async fn watch(server: &Server) {
     };
     let passed = std::cell::Cell::new(0);
     let look = move || {
-        // Looking at all queues costs more than a message: seldom while there is room.
+        // Looking at all queues costs more than a message: the more room there is, the more seldom.
         passed.set(passed.get() + 1);
-        if passed.get() >= SELDOM || load.queues.are_half_full() {
+        if passed.get() >= load.queues.rounds(strain::PERIOD) {
             passed.set(0);
             load.queues.look(&server.directory);
         }

@@ -83,13 +83,19 @@ impl Rates {
         }
     }
 
-    /// Count an element of so many bytes that has come from an account and an address. How long nothing more of it should
-    /// be read; it is then to be counted again. `None`: it is counted.
+    /// What an element of so many bytes costs.
     #[must_use]
-    pub fn count(&self, account: &Arc<str>, address: IpAddr, bytes: usize) -> Option<Duration> {
+    pub fn cost(bytes: usize) -> usize {
+        bytes.max(LEAST)
+    }
+
+    /// Count elements that have come from an account and an address and cost so much ([`Rates::cost`]). How long nothing more
+    /// should be read; they are then to be counted again. `None`: they are counted.
+    #[must_use]
+    pub fn count(&self, account: &Arc<str>, address: IpAddr, cost: usize) -> Option<Duration> {
         self.note();
         let strain = self.strain();
-        let cost = u32::try_from(bytes.max(LEAST)).unwrap_or(u32::MAX);
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let cost = cost.saturating_mul(strain);
         let own = self.accounts.take(account, cost);
         own.and_then(|()| self.of_address(address, cost)).err()
@@ -187,7 +193,11 @@ mod tests {
     fn taken(rates: &Rates, account: &str, from: u8) -> usize {
         let account = account.into();
         (0..10_000)
-            .take_while(|_| rates.count(&account, address(from), 100).is_none())
+            .take_while(|_| {
+                rates
+                    .count(&account, address(from), Rates::cost(100))
+                    .is_none()
+            })
             .count()
     }
 
@@ -196,9 +206,15 @@ mod tests {
         let rates = rates();
         let burst = taken(&rates, "flood", 1);
         assert!((256..300).contains(&burst), "{burst}");
-        let wait = rates.count(&"flood".into(), address(1), 100).unwrap();
+        let wait = rates
+            .count(&"flood".into(), address(1), Rates::cost(100))
+            .unwrap();
         assert!(wait <= Duration::from_millis(20), "{wait:?}");
-        assert!(rates.count(&"calm".into(), address(1), 100).is_none());
+        assert!(
+            rates
+                .count(&"calm".into(), address(1), Rates::cost(100))
+                .is_none()
+        );
     }
 
     #[test]

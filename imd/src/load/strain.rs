@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::rates::Rates;
 
 /// How often it is looked.
-const PERIOD: Duration = Duration::from_millis(50);
+pub(super) const PERIOD: Duration = Duration::from_millis(50);
 /// Waiting that is too long.
 const LONG: Duration = Duration::from_millis(6);
 /// Waiting that is nothing.

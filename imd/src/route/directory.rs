@@ -91,12 +91,12 @@ impl Directory {
         accounts.values().flatten().cloned().collect()
     }
 
-    /// Bytes that wait for all clients together.
+    /// Bytes of memory that what waits for all clients together takes.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         let sessions = accounts.values().flatten();
-        sessions.map(|session| session.outbound.bytes()).sum()
+        sessions.map(|session| session.outbound.kept()).sum()
     }
 
     /// How many sessions there are.

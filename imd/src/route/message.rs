@@ -10,7 +10,7 @@ use super::written::{Written, with_ns};
 use super::{blocked, decide};
 use crate::feature::{archive, archive_prefs, carbons, push};
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Queued, Session};
 
 /// A message to an account of this server, or to the server itself.
 pub(super) async fn local(
@@ -165,8 +165,9 @@ async fn deliver(
         None
     };
     let xml = written.delivered(&to.to_bare(), entry.as_ref().map(|e| e.id));
+    let mut queued = Queued::whole(Arc::clone(&xml));
     for at in decision.deliver {
-        sessions[at].send_xml(Arc::clone(&xml));
+        sessions[at].send_copy(&mut queued);
     }
     if !decision.carbons.is_empty() {
         let copy = with_ns(&xml);

@@ -7,9 +7,9 @@ use imd_store::{RosterItem, SubscriptionRequest};
 
 use super::subscription::Request;
 use super::{blocked, limited, requests};
-use crate::feature::{avatar, caps};
+use crate::feature::{avatar, caps, csi};
 use crate::server::Server;
-use crate::session::{Presence, Session};
+use crate::session::{Presence, Queued, Session};
 
 /// Presence that a local session sends.
 pub async fn from_session(server: &Arc<Server>, session: &Arc<Session>, mut stanza: Stanza) {
@@ -260,9 +260,15 @@ pub(super) async fn local(server: &Arc<Server>, stanza: Stanza, to: &Jid) {
         Some("probe") => probe(server, &stanza, user).await,
         None | Some("unavailable") if to.is_bare() => {
             caps::contact_presence(server, &stanza, user).await;
+            // Nearly everybody has at most one client that is available.
+            let mut queued = None;
             for session in server.directory.sessions(user) {
                 if session.presence().is_some() {
-                    session.send(&stanza.element);
+                    let queued = queued.get_or_insert_with(|| {
+                        Queued::whole(stanza.element.to_xml_in(ns::CLIENT).into())
+                            .known(csi::can_wait(&stanza.element))
+                    });
+                    session.send_copy(queued);
                 }
             }
         }

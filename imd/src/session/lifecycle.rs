@@ -70,21 +70,15 @@ pub fn wait(
         }
         push::detached(&server, &session, &on_the_way).await;
         drop(on_the_way);
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(deadline) => break,
-                () = session.outbound.changed() => {
-                    if session.attachments() != attachment {
-                        // The new connection must not miss the wake-up that came here.
-                        session.outbound.wake();
-                        return;
-                    }
-                    if session.outbound.has_failed() {
-                        break;
-                    }
-                }
-                () = server.shutdown.requested() => return,
-            }
+        // Beside a new connection, which alone hears of what waits for the client.
+        let resumed = || session.attachments() != attachment;
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {}
+            () = session.outbound.until(|| resumed() || session.outbound.has_failed()) => {}
+            () = server.shutdown.requested() => return,
+        }
+        if resumed() {
+            return;
         }
         // Whoever resumes at this moment has the session; otherwise nobody can any more.
         let Ok(guard) = Arc::clone(&session.connection).try_lock_owned() else {

@@ -20,8 +20,8 @@ use ring::digest;
 
 use crate::feature::csi;
 
-pub use outbound::{End, Outbound, PushError, Taken};
-pub use queued::Queued;
+pub use outbound::{End, Outbound, Owed, PushError, Taken};
+pub use queued::{Addressee, Batch, Queued};
 
 /// Presence that a session has broadcast.
 #[derive(Debug, Clone)]
@@ -244,7 +244,12 @@ impl Session {
 
     /// Queue a stanza for the client. One that cannot take more is ended.
     pub fn send(&self, element: &Element) {
-        self.send_xml(element.to_xml_in(imd_proto::ns::CLIENT).into());
+        let stanza = Queued::whole(element.to_xml_in(imd_proto::ns::CLIENT).into());
+        if self.is_inactive() {
+            self.send_queued(stanza.known(csi::can_wait(element)));
+        } else {
+            self.send_queued(stanza);
+        }
     }
 
     /// Queue a serialised stanza, as it stands in a stream whose default namespace is `jabber:client`.
@@ -252,10 +257,20 @@ impl Session {
         self.send_queued(Queued::whole(xml));
     }
 
-    /// Queue a serialised stanza that others may get, too.
-    pub fn send_queued(&self, stanza: Queued) {
+    /// Queue a copy of a serialised stanza that others get, too. What is found out about it is kept in it for the next one.
+    pub fn send_copy(&self, stanza: &mut Queued) {
+        let can_wait = self.is_inactive() && stanza.can_wait();
+        self.queue(stanza.clone(), can_wait);
+    }
+
+    fn send_queued(&self, mut stanza: Queued) {
+        let can_wait = self.is_inactive() && stanza.can_wait();
+        self.queue(stanza, can_wait);
+    }
+
+    fn queue(&self, stanza: Queued, can_wait: bool) {
         // A full queue has marked the session to be ended by its connection; there is nobody to tell here.
-        let _ = if self.is_inactive() && csi::xml_can_wait(stanza.xml()) {
+        let _ = if can_wait {
             self.outbound.hold(stanza)
         } else {
             self.outbound.push(stanza)

@@ -1,12 +1,14 @@
 //! The bounded queue of stanzas to a client, and the stanzas that a resumable client has not acknowledged.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use imd_proto::{Jid, StreamError};
 use tokio::sync::Notify;
 
-use super::queued::Queued;
+use super::queued::{Addressee, Batch, Queued};
 
 /// Why a connection has to end.
 #[derive(Debug, Clone)]
@@ -26,30 +28,46 @@ pub enum PushError {
     Ended,
 }
 
+/// What a client has been written and has not acknowledged.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// Nothing that it should be asked about.
+    #[default]
+    Nothing,
+    /// Something that it must not miss.
+    Some,
+    /// More than it should be left to keep to itself.
+    Much,
+}
+
 /// What [`Outbound::take`] has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// More waits to be written.
     pub more: bool,
-    /// The client is to be asked for an acknowledgement.
-    pub ask: bool,
+    /// What the client has not acknowledged.
+    pub owed: Owed,
 }
 
 /// Unacknowledged stanzas after which a client is asked for an acknowledgement, whatever they are.
 const ASK_AFTER: usize = 16;
+/// Unacknowledged stanzas that are much, where one of them must not be missed.
+const MUCH: usize = 4;
 /// The most stanzas that are held back for a client that nobody looks at.
 const HELD_STANZAS: usize = 100;
 /// Bytes in the queue beyond which nothing is held back.
 const HELD_BYTES: usize = 64 * 1024;
 
-/// Stanzas on their way to one client.
+/// Stanzas on their way to one client. One connection at a time takes them out.
 #[derive(Debug)]
 pub struct Outbound {
-    /// The client's address.
-    client: Jid,
+    client: Addressee,
     queue: Mutex<Queue>,
-    wake: Notify,
-    /// Wakes a connection that is busy writing when there is a reason to end.
+    /// There is a reason to end: for those who look at nothing else of the queue.
+    ends: AtomicBool,
+    /// The connection waits for a change. Only then it is woken, and not for what comes while it works anyway.
+    asleep: AtomicBool,
+    /// Wakes all who wait for a reason to end, such as a connection that is busy writing.
     ending: Notify,
     /// The most bytes that may wait, unacknowledged ones included.
     limit: usize,
@@ -57,9 +75,16 @@ pub struct Outbound {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Queued>,
-    unacked: VecDeque<Queued>,
+    /// Oldest first. Those that were written and not acknowledged are in front.
+    stanzas: VecDeque<Queued>,
+    /// How many of the stanzas were written.
+    written: usize,
+    /// How many of those must not be missed.
+    missed: usize,
+    /// What the client gets or has got of them.
     bytes: usize,
+    /// What keeping them takes.
+    kept: usize,
     /// Whether what is written waits for an acknowledgement.
     managed: bool,
     /// The client is asked what it has got, whatever it is.
@@ -68,13 +93,33 @@ struct Queue {
     acked: u32,
     end: Option<End>,
     ended: bool,
+    /// There is something to write.
+    changed: bool,
+    /// Whom to wake when there is something to write.
+    waker: Option<Waker>,
 }
 
 impl Queue {
-    fn asks(&self) -> bool {
-        self.unacked.len() >= ASK_AFTER
-            || (self.asks_always && !self.unacked.is_empty())
-            || self.unacked.iter().any(Queued::is_missed)
+    fn owed(&self) -> Owed {
+        if self.written >= ASK_AFTER || (self.asks_always && self.written > 0) {
+            Owed::Much
+        } else if self.missed == 0 {
+            Owed::Nothing
+        } else if self.written >= MUCH {
+            Owed::Much
+        } else {
+            Owed::Some
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.stanzas.len() - self.written
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -83,17 +128,32 @@ impl Outbound {
     #[must_use]
     pub fn new(client: Jid, limit: usize) -> Self {
         Self {
-            client,
+            client: client.into(),
             queue: Mutex::default(),
-            wake: Notify::new(),
+            ends: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
             ending: Notify::new(),
             limit,
         }
     }
 
+    /// Whom the stanzas are for.
+    #[must_use]
+    pub fn client(&self) -> &Addressee {
+        &self.client
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Every critical section below leaves the queue consistent before it can panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to wake for a change, once the queue is not locked any more.
+    fn sleeper(&self, queue: &mut Queue) -> Option<Waker> {
+        match self.asleep.swap(false, Ordering::AcqRel) {
+            true => queue.waker.take(),
+            false => None,
+        }
     }
 
     /// Queue a serialised stanza.
@@ -120,64 +180,92 @@ impl Outbound {
             return Err(PushError::Ended);
         }
         if queue.bytes + bytes > self.limit {
-            queue.end.get_or_insert_with(|| {
-                End::Error(StreamError::with_text(
-                    imd_proto::StreamCondition::ResourceConstraint,
-                    "too much waits for this client, which does not read",
-                ))
-            });
             drop(queue);
-            self.wake.notify_one();
-            self.ending.notify_one();
+            self.end_stuck();
             return Err(PushError::Full);
         }
         queue.bytes += bytes;
-        queue.waiting.push_back(stanza);
-        let held = hold && queue.waiting.len() < HELD_STANZAS && queue.bytes < HELD_BYTES;
-        drop(queue);
-        if !held {
-            self.wake.notify_one();
+        queue.kept += stanza.kept();
+        queue.stanzas.push_back(stanza);
+        if hold && queue.waiting() < HELD_STANZAS && queue.bytes < HELD_BYTES {
+            return Ok(());
         }
+        queue.changed = true;
+        let waker = self.sleeper(&mut queue);
+        drop(queue);
+        wake(waker);
         Ok(())
     }
 
-    /// Wait until there is something to write or a reason to end.
-    pub async fn changed(&self) {
-        self.wake.notified().await;
+    /// Wait until there is something to write or a reason to end. Only one task is woken: that of the connection.
+    pub fn poll_changed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.queue();
+        if std::mem::take(&mut queue.changed) || queue.end.is_some() {
+            return Poll::Ready(());
+        }
+        let known = queue.waker.as_ref();
+        if !known.is_some_and(|waker| waker.will_wake(cx.waker())) {
+            queue.waker = Some(cx.waker().clone());
+        }
+        self.asleep.store(true, Ordering::Release);
+        Poll::Pending
     }
 
-    /// Take up to `max_bytes` of what waits, at least one stanza, to be written now: append it as the client gets it. With
-    /// stream management it is also kept until acknowledged.
-    pub fn take(&self, max_bytes: usize, out: &mut Vec<Queued>) -> Taken {
+    /// The connection works, for whatever reason, and will ask again for changes before it waits.
+    pub fn awake(&self) {
+        self.asleep.store(false, Ordering::Release);
+    }
+
+    #[cfg(test)]
+    pub(super) async fn changed(&self) {
+        std::future::poll_fn(|cx| self.poll_changed(cx)).await;
+    }
+
+    /// Nobody waits for a change any more. A task that has ended would stay in memory for as long as it is to be woken.
+    pub fn let_go(&self) {
+        let waker = self.queue().waker.take();
+        drop(waker);
+    }
+
+    /// Take up to `max_bytes` of what waits, at least one stanza, to be written now. With stream management it is also
+    /// kept until acknowledged.
+    pub fn take(&self, max_bytes: usize, batch: &mut dyn Batch) -> Taken {
         let mut queue = self.queue();
         let mut taken = 0;
-        while let Some(stanza) = queue.waiting.pop_front() {
-            let bytes = stanza.bytes(&self.client);
+        while taken < max_bytes && queue.waiting() > 0 {
+            let written = queue.written;
+            let stanza = &queue.stanzas[written];
+            batch.add(stanza, &self.client);
+            let (bytes, kept) = (stanza.bytes(&self.client), stanza.kept());
+            let missed = usize::from(stanza.is_missed());
             taken += bytes;
             if queue.managed {
-                queue.unacked.push_back(stanza.clone());
+                queue.written += 1;
+                queue.missed += missed;
             } else {
+                queue.stanzas.pop_front();
                 queue.bytes -= bytes;
-            }
-            out.push(stanza);
-            if taken >= max_bytes {
-                break;
+                queue.kept -= kept;
             }
         }
-        if queue.waiting.is_empty() {
+        let more = queue.waiting() > 0;
+        if !more {
+            queue.changed = false;
+        }
+        if queue.stanzas.is_empty() {
             // An idle session holds no buffer.
-            queue.waiting = VecDeque::new();
+            queue.stanzas = VecDeque::new();
         }
         Taken {
-            more: !queue.waiting.is_empty(),
-            ask: queue.asks(),
+            more,
+            owed: queue.owed(),
         }
     }
 
-    /// Bytes that wait, unacknowledged ones included.
+    /// Bytes of memory that what waits takes, with what is not acknowledged. A text that others get, too, counts in part.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.queue().bytes
+    pub fn kept(&self) -> usize {
+        self.queue().kept
     }
 
     /// Ask the connection to end, because too much waits for its client.
@@ -198,24 +286,24 @@ impl Outbound {
     /// # Errors
     /// With the number of stanzas sent when the client acknowledges more than those.
     pub fn acknowledge(&self, handled: u32) -> Result<(), u32> {
-        let mut queue = self.queue();
+        let mut guard = self.queue();
+        let queue = &mut *guard;
         let newly = handled.wrapping_sub(queue.acked) as usize;
-        if newly > queue.unacked.len() {
+        if newly > queue.written {
             let sent = queue
                 .acked
-                .wrapping_add(u32::try_from(queue.unacked.len()).unwrap_or(u32::MAX));
+                .wrapping_add(u32::try_from(queue.written).unwrap_or(u32::MAX));
             return Err(sent);
         }
-        let client = &self.client;
-        let freed: usize = queue
-            .unacked
-            .drain(..newly)
-            .map(|stanza| stanza.bytes(client))
-            .sum();
-        queue.bytes -= freed;
+        for stanza in queue.stanzas.drain(..newly) {
+            queue.bytes -= stanza.bytes(&self.client);
+            queue.kept -= stanza.kept();
+            queue.missed -= usize::from(stanza.is_missed());
+        }
+        queue.written -= newly;
         queue.acked = handled;
-        if queue.unacked.is_empty() {
-            queue.unacked = VecDeque::new();
+        if queue.stanzas.is_empty() {
+            queue.stanzas = VecDeque::new();
         }
         Ok(())
     }
@@ -226,13 +314,18 @@ impl Outbound {
         self.queue().acked
     }
 
-    /// Go on where a queue before the restart ended. All its stanzas may have been written.
+    /// Go on where a queue before the restart ended. All its stanzas may have been written. Each has a text of its own now,
+    /// and counts with all of it.
     pub fn restore(&self, acked: u32, stanzas: impl Iterator<Item = Arc<str>>) {
-        let mut queue = self.queue();
+        let mut guard = self.queue();
+        let queue = &mut *guard;
         queue.managed = true;
         queue.acked = acked;
-        queue.unacked = stanzas.map(Queued::whole).collect();
-        queue.bytes = queue.unacked.iter().map(|s| s.bytes(&self.client)).sum();
+        queue.stanzas = stanzas.map(Queued::whole).collect();
+        queue.written = queue.stanzas.len();
+        queue.missed = queue.stanzas.iter().filter(|s| s.is_missed()).count();
+        queue.bytes = queue.stanzas.iter().map(|s| s.bytes(&self.client)).sum();
+        queue.kept = queue.stanzas.iter().map(Queued::kept).sum();
     }
 
     /// From now on ask at once about everything: a phone that is woken by pushes is not to be woken for what it has got.
@@ -240,47 +333,59 @@ impl Outbound {
         self.queue().asks_always = true;
     }
 
-    /// Whether the client is to be asked what it has got: something that it must not miss, or much else.
+    /// What the client has been written and has not acknowledged.
     #[must_use]
-    pub fn asks(&self) -> bool {
-        self.queue().asks()
+    pub fn owed(&self) -> Owed {
+        self.queue().owed()
     }
 
     /// What the client has not acknowledged or not got, oldest first.
     #[must_use]
     pub fn unacknowledged_stanzas(&self) -> Vec<Arc<str>> {
         let queue = self.queue();
-        queue
-            .unacked
-            .iter()
-            .chain(&queue.waiting)
-            .map(|stanza| stanza.text(&self.client))
-            .collect()
+        let stanzas = queue.stanzas.iter();
+        stanzas.map(|stanza| stanza.text(&self.client)).collect()
     }
 
-    /// Put what was written but not acknowledged back in front, to be written again after a resumption.
+    /// What was written but not acknowledged is to be written again, after a resumption.
     pub fn rewind(&self) {
         let mut queue = self.queue();
-        let mut unacked = std::mem::take(&mut queue.unacked);
-        unacked.append(&mut queue.waiting);
-        queue.waiting = unacked;
+        queue.written = 0;
+        queue.missed = 0;
         queue.end = None;
+        self.ends.store(false, Ordering::Release);
+        queue.changed = true;
+        let waker = self.sleeper(&mut queue);
         drop(queue);
-        self.wake.notify_one();
+        wake(waker);
+        self.ending.notify_waiters();
     }
 
     /// Ask the connection to end.
     pub fn end(&self, end: End) {
-        self.queue().end.get_or_insert(end);
-        self.wake.notify_one();
-        self.ending.notify_one();
+        let mut queue = self.queue();
+        queue.end.get_or_insert(end);
+        self.ends.store(true, Ordering::Release);
+        let waker = self.sleeper(&mut queue);
+        drop(queue);
+        wake(waker);
+        self.ending.notify_waiters();
     }
 
     /// Wait until there is a reason to end.
     pub async fn ending(&self) {
-        // A permit may be left over from a reason that a resumption has dealt with.
-        while !self.has_end() {
-            self.ending.notified().await;
+        self.until(|| self.has_end()).await;
+    }
+
+    /// Wait until something is the case that comes with a reason to end, or with a resumption.
+    pub async fn until(&self, case: impl Fn() -> bool) {
+        loop {
+            // Made before it is looked, so that it notices what happens afterwards.
+            let told = self.ending.notified();
+            if case() {
+                return;
+            }
+            told.await;
         }
     }
 
@@ -293,29 +398,35 @@ impl Outbound {
     /// Whether there is a reason to end.
     #[must_use]
     pub fn has_end(&self) -> bool {
-        self.queue().end.is_some()
+        self.ends.load(Ordering::Acquire)
     }
 
-    /// Let whoever waits for a change look again.
+    /// Let what was held back go out.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        let mut queue = self.queue();
+        queue.changed = true;
+        let waker = self.sleeper(&mut queue);
+        drop(queue);
+        wake(waker);
     }
 
     /// The reason to end, once.
     pub fn take_end(&self) -> Option<End> {
-        self.queue().end.take()
+        let mut queue = self.queue();
+        self.ends.store(false, Ordering::Release);
+        queue.end.take()
     }
 
     /// The session is over: refuse more, and give back what the client never acknowledged or never got.
     pub fn close(&self) -> Vec<Arc<str>> {
         let mut queue = self.queue();
         queue.ended = true;
-        queue.bytes = 0;
-        let unacked = std::mem::take(&mut queue.unacked);
-        let waiting = std::mem::take(&mut queue.waiting);
+        let stanzas = std::mem::take(&mut queue.stanzas);
+        (queue.written, queue.missed) = (0, 0);
+        (queue.bytes, queue.kept) = (0, 0);
         drop(queue);
-        let all = unacked.iter().chain(&waiting);
-        all.map(|stanza| stanza.text(&self.client)).collect()
+        let stanzas = stanzas.iter();
+        stanzas.map(|stanza| stanza.text(&self.client)).collect()
     }
 }
 

@@ -10,10 +10,24 @@ fn stanza(xml: &str) -> Queued {
     Queued::whole(xml.into())
 }
 
+fn shared(xml: &str) -> Queued {
+    Queued::shared(xml.into(), 1000)
+}
+
 fn take(outbound: &Outbound) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out: Vec<Arc<str>> = Vec::new();
     outbound.take(usize::MAX, &mut out);
-    out.iter().map(|s| s.xml().to_owned()).collect()
+    out.iter().map(ToString::to_string).collect()
+}
+
+/// What the client owes when one stanza more has been written to it.
+fn owed(outbound: &Outbound, stanza: Queued) -> Owed {
+    outbound.push(stanza).unwrap();
+    outbound.take(usize::MAX, &mut String::new()).owed
+}
+
+async fn woken(outbound: &Outbound) -> bool {
+    tokio::select! { biased; () = outbound.changed() => true, () = async {} => false }
 }
 
 #[test]
@@ -53,9 +67,6 @@ fn a_client_that_never_reads_is_ended() {
 #[tokio::test]
 async fn what_can_wait_wakes_nobody_until_too_much_waits() {
     let outbound = queue(1 << 20);
-    let woken = async |outbound: &Outbound| {
-        tokio::select! { biased; () = outbound.changed() => true, () = async {} => false }
-    };
     for _ in 1..HELD_STANZAS {
         outbound.hold(stanza("p")).unwrap();
     }
@@ -71,26 +82,120 @@ async fn what_can_wait_wakes_nobody_until_too_much_waits() {
 }
 
 #[test]
-fn a_client_is_asked_at_once_for_what_it_must_not_miss_and_now_and_then_for_the_rest() {
+fn a_client_owes_what_it_must_not_miss_and_much_of_the_rest() {
     let outbound = queue(1 << 20);
     outbound.manage();
-    let asks = |stanza: Queued| {
-        outbound.push(stanza).unwrap();
-        outbound.take(usize::MAX, &mut Vec::new()).ask
-    };
     for _ in 1..ASK_AFTER {
-        assert!(!asks(Queued::shared("<message type='groupchat'/>".into())));
+        let message = shared("<message type='groupchat'/>");
+        assert_eq!(owed(&outbound, message), Owed::Nothing);
     }
-    assert!(asks(stanza("<presence/>")));
+    assert_eq!(owed(&outbound, stanza("<presence/>")), Owed::Much);
     outbound.acknowledge(16).unwrap();
-    assert!(!outbound.asks());
-    assert!(asks(stanza("<message/>")));
+    assert_eq!(outbound.owed(), Owed::Nothing);
+    assert_eq!(owed(&outbound, stanza("<message/>")), Owed::Some);
     // As long as that is not acknowledged.
-    assert!(asks(stanza("<presence/>")));
-    outbound.acknowledge(18).unwrap();
-    assert!(!outbound.asks());
+    assert_eq!(owed(&outbound, stanza("<presence/>")), Owed::Some);
+    assert_eq!(owed(&outbound, shared("<message/>")), Owed::Some);
+    assert_eq!(owed(&outbound, stanza("<message/>")), Owed::Much);
+    outbound.acknowledge(19).unwrap();
+    assert_eq!(outbound.owed(), Owed::Some);
+    outbound.acknowledge(20).unwrap();
+    assert_eq!(outbound.owed(), Owed::Nothing);
     outbound.ask_always();
-    assert!(asks(stanza("<presence/>")));
+    assert_eq!(owed(&outbound, stanza("<presence/>")), Owed::Much);
+}
+
+#[test]
+fn what_is_written_again_is_owed_again_when_it_is() {
+    let outbound = queue(1 << 20);
+    outbound.manage();
+    assert_eq!(owed(&outbound, stanza("<message/>")), Owed::Some);
+    outbound.rewind();
+    assert_eq!(outbound.owed(), Owed::Nothing);
+    assert_eq!(outbound.acknowledge(1), Err(0));
+    assert_eq!(
+        outbound.take(usize::MAX, &mut String::new()).owed,
+        Owed::Some
+    );
+    assert_eq!(outbound.acknowledge(1), Ok(()));
+    assert_eq!((outbound.owed(), outbound.kept()), (Owed::Nothing, 0));
+}
+
+#[test]
+fn a_part_is_taken_and_the_rest_waits() {
+    let outbound = queue(100);
+    outbound.manage();
+    for text in ["aaa", "bbb", "ccc"] {
+        outbound.push(stanza(text)).unwrap();
+    }
+    let mut text = String::new();
+    assert!(outbound.take(4, &mut text).more);
+    assert_eq!(text, "aaabbb");
+    assert_eq!(outbound.unacknowledged_stanzas().concat(), "aaabbbccc");
+    outbound.acknowledge(1).unwrap();
+    assert!(!outbound.take(4, &mut text).more);
+    assert_eq!(text, "aaabbbccc");
+    assert_eq!(outbound.close().concat(), "bbbccc");
+}
+
+#[test]
+fn after_a_restart_all_may_have_been_written() {
+    let outbound = queue(100);
+    outbound.restore(7, ["<message/>", "<presence/>"].into_iter().map(Arc::from));
+    assert_eq!(outbound.owed(), Owed::Some);
+    outbound.push(stanza("<iq/>")).unwrap();
+    assert_eq!(outbound.acknowledge(10), Err(9));
+    outbound.acknowledge(8).unwrap();
+    outbound.rewind();
+    assert_eq!(take(&outbound), ["<presence/>", "<iq/>"]);
+}
+
+#[tokio::test]
+async fn who_works_is_not_woken_and_sees_all_the_same_what_came() {
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(0.into()));
+    let waker = Waker::from(Arc::clone(&count));
+    let mut cx = Context::from_waker(&waker);
+    let wakes = || count.0.load(Ordering::Relaxed);
+    let outbound = queue(100);
+    assert!(outbound.poll_changed(&mut cx).is_pending());
+    outbound.push(stanza("a")).unwrap();
+    outbound.push(stanza("b")).unwrap();
+    assert_eq!(wakes(), 1, "once for what comes until it is looked");
+    assert!(outbound.poll_changed(&mut cx).is_ready());
+    assert_eq!(take(&outbound), ["a", "b"]);
+    assert!(outbound.poll_changed(&mut cx).is_pending());
+    outbound.awake();
+    outbound.push(stanza("c")).unwrap();
+    assert_eq!(wakes(), 1);
+    assert!(outbound.poll_changed(&mut cx).is_ready());
+    take(&outbound);
+    assert!(outbound.poll_changed(&mut cx).is_pending());
+    outbound.end(End::Resumed);
+    assert_eq!(wakes(), 2);
+    assert!(outbound.poll_changed(&mut cx).is_ready());
+    outbound.rewind();
+    assert!(outbound.poll_changed(&mut cx).is_ready(), "written again");
+}
+
+#[tokio::test]
+async fn all_who_wait_for_an_end_or_a_resumption_hear_of_it() {
+    let outbound = queue(100);
+    let resumed = AtomicBool::new(false);
+    let waits = || outbound.until(|| resumed.load(Ordering::Acquire));
+    tokio::join!(waits(), waits(), async {
+        outbound.end(End::Resumed);
+        assert!(outbound.has_end() && !outbound.has_failed());
+        tokio::task::yield_now().await;
+        resumed.store(true, Ordering::Release);
+        outbound.rewind();
+        assert!(!outbound.has_end());
+    });
 }
 
 #[test]

@@ -197,7 +197,7 @@ mod tests {
         for text in ["<a/>", "<b/>", "<c/>"] {
             session.outbound.push(Queued::whole(text.into())).unwrap();
         }
-        let mut taken = Vec::new();
+        let mut taken: Vec<Arc<str>> = Vec::new();
         session.outbound.take(8, &mut taken);
         session.outbound.acknowledge(1).unwrap();
         session.set_handled(7);
@@ -225,9 +225,9 @@ mod tests {
         // It had got two and acknowledged one; it says so now.
         revived.outbound.acknowledge(2).unwrap();
         revived.outbound.rewind();
-        let mut taken = Vec::new();
+        let mut taken: Vec<Arc<str>> = Vec::new();
         revived.outbound.take(100, &mut taken);
-        assert_eq!(taken, [Queued::whole("<c/>".into())]);
+        assert_eq!(taken, [Arc::from("<c/>")]);
         assert!(
             serde_json::from_slice::<Saved>(b"{}").is_ok(),
             "of an older version"

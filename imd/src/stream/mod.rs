@@ -1,5 +1,6 @@
 //! One task per connection: framing, negotiation, and the loop that moves stanzas both ways.
 
+mod asking;
 mod auth;
 mod bind;
 mod bind2;
@@ -23,12 +24,12 @@ use std::io;
 use std::net::IpAddr;
 
 use imd_proto::xml::StreamEvent;
-use imd_proto::{Element, Jid, StreamError};
+use imd_proto::{Element, StreamError};
 
 pub use guest::PARS;
 
 use crate::sasl::ChannelBinding;
-use crate::session::Queued;
+use crate::session::Batch;
 
 /// Why nothing more can be read.
 #[derive(Debug)]
@@ -90,12 +91,21 @@ pub trait Transport: Send + 'static {
         false
     }
 
-    /// Send stanzas, serialised for a stream of clients, to the client that has this address.
-    fn send_stanzas(
-        &mut self,
-        stanzas: &[Queued],
-        client: &Jid,
-    ) -> impl Future<Output = io::Result<()>> + Send;
+    /// Where something can be written that goes out before anything is waited for, in front of what is sent next: XML that
+    /// is the same on every stream, as it declares its namespace. `None`: it has to be sent.
+    fn held(&mut self) -> Option<&mut String> {
+        None
+    }
+
+    /// Send the stanzas that `fill` puts together, as far as that takes no waiting. False: `finish_stanzas` has to see to
+    /// the rest.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    fn begin_stanzas(&mut self, fill: impl FnOnce(&mut dyn Batch)) -> io::Result<bool>;
+
+    /// Send the rest of what `begin_stanzas` has begun. As after `send`, the connection is lost when this is given up.
+    fn finish_stanzas(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Close the stream and the connection in order.
     fn close(&mut self) -> impl Future<Output = io::Result<()>> + Send;

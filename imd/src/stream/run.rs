@@ -1,28 +1,32 @@
 //! The life of a session on one connection: stanzas in, stanzas out, acknowledgements, signs of life.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::fmt::Write as _;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use imd_proto::xml::StreamEvent;
-use imd_proto::{Element, Kind, Stanza, StreamCondition, StreamError, ns};
+use imd_proto::{Element, Jid, Kind, Stanza, StreamCondition, StreamError, ns};
 use imd_store::Commit;
 use tokio::time::Instant;
 
+use super::asking::Asking;
 use super::c2s::{Ended, goodbye};
-use super::turn::{self, Turn};
+use super::turn::{self, InARow, Lasting, Turn};
 use super::{Transport, manage};
+use crate::load::rates::Rates;
 use crate::server::Server;
-use crate::session::{Attached, End, Queued, Session, lifecycle};
+use crate::session::{Attached, End, Queued, Session, Taken, lifecycle};
 use crate::{feature, route};
 
 /// Stanzas whose commit is awaited; when there are so many, no more is read.
 const MAX_PENDING: usize = 256;
 /// Elements of one client that are dealt with before others have their turn.
 const IN_A_ROW: u32 = 8;
+/// What elements that came in one go may cost before it is asked whether they were too many.
+const UNCOUNTED: usize = 16 * 1024;
 /// Bytes written in one go.
 const WRITE_BYTES: usize = 64 * 1024;
 /// How long the commits of a broken connection are waited for.
@@ -35,7 +39,33 @@ static ACK_REQUEST: LazyLock<Queued> =
 /// A stanza that has been taken and is not on the disk yet.
 struct Pending {
     commit: Option<Commit>,
-    stanza: Box<Stanza>,
+    /// Of a message.
+    head: Option<Head>,
+}
+
+/// Of a message, what it takes to answer it with an error.
+struct Head {
+    to: Option<Jid>,
+    id: Option<Box<str>>,
+    is_error: bool,
+}
+
+impl Head {
+    fn of(message: &Stanza) -> Self {
+        Self {
+            to: message.to.clone(),
+            id: message.id().map(Box::from),
+            is_error: message.is_error(),
+        }
+    }
+
+    /// The message without what was in it.
+    fn stanza(self, from: Jid) -> Stanza {
+        let element = Element::new("message", ns::CLIENT)
+            .with_opt_attr("type", self.is_error.then_some("error"))
+            .with_opt_attr("id", self.id.as_deref());
+        Stanza::stamp_read(Kind::Message, element, from, self.to)
+    }
 }
 
 struct Run<T> {
@@ -48,16 +78,16 @@ struct Run<T> {
     ack_wanted: Option<u32>,
     /// What the last request for one wanted.
     ack_wanted_last: u32,
-    /// The client has been asked for an acknowledgement and has not answered.
-    ack_asked: bool,
+    asking: Asking,
     /// When the client is asked for a sign of life, or given up if it has been asked.
     deadline: Instant,
     life_asked: bool,
     heard: Instant,
     /// The client sends faster than it may: nothing is read until then, and these bytes are to be counted again.
     paused: Option<(Instant, usize)>,
-    /// Elements that have been dealt with since others had their turn.
-    in_a_row: u32,
+    /// What has come and has not been counted.
+    uncounted: usize,
+    in_a_row: InARow,
 }
 
 /// Run a session on a connection until one of them ends. This is what there is of a connection while nothing happens:
@@ -72,12 +102,13 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
         pending: VecDeque::new(),
         ack_wanted: None,
         ack_wanted_last: 0,
-        ack_asked: false,
+        asking: Asking::default(),
         deadline: now + server.config.limits.idle_timeout,
         life_asked: false,
         heard: now,
         paused: None,
-        in_a_row: 0,
+        uncounted: 0,
+        in_a_row: InARow::default(),
     };
     let ended = run.until_end(server).await;
     Box::pin(run.finish(server, ended, attached)).await;
@@ -86,6 +117,7 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
 impl<T: Transport> Run<T> {
     /// The connection is over: say goodbye, and end the session or let it wait to be resumed.
     async fn finish(mut self, server: &Arc<Server>, ended: Ended, attached: Attached) {
+        self.session.outbound.let_go();
         self.drain(server).await;
         let resumable = match &ended {
             Ended::Closed => true,
@@ -129,16 +161,18 @@ impl<T: Transport> Run<T> {
     async fn until_end(&mut self, server: &Arc<Server>) -> Ended {
         let shutdown = server.shutdown.clone();
         let mut stop = pin!(shutdown.requested());
-        // Made once, because entering a timer costs more than looking at it.
         let mut silence = pin!(tokio::time::sleep_until(self.deadline));
+        let mut lasting = Lasting::new(silence.as_mut(), stop.as_mut(), &server.shutdown);
         let mut queue_first = false;
         loop {
-            if let Some(end) = self.session.outbound.take_end() {
+            if self.session.outbound.has_end()
+                && let Some(end) = self.session.outbound.take_end()
+            {
                 match end {
                     End::Error(error) => {
                         // What was said before the end arrives before it; a client that does not read is not waited for.
                         if error.condition != StreamCondition::ResourceConstraint {
-                            let _ = Box::pin(self.write(server)).await;
+                            let _ = self.write(server).await;
                         }
                         return Ended::Error(error);
                     }
@@ -151,44 +185,51 @@ impl<T: Transport> Run<T> {
             // Neither a client that says much nor one that is told much is kept from the other.
             queue_first = !queue_first;
             // What came in one go is answered in one go.
-            if self.in_a_row > 0 && self.transport.is_ahead() {
+            if !self.in_a_row.is_new() && self.transport.is_ahead() {
                 queue_first = false;
             }
-            let wakes = self.wakes();
-            if silence.deadline() != wakes {
-                silence.as_mut().reset(wakes);
-            }
+            lasting.silent_until(self.wakes());
             let reads = self.pending.len() < MAX_PENDING && self.paused.is_none();
             if !reads && let Err(error) = self.transport.flush().await {
                 return error.into();
             }
             let heard = reads.then(|| self.transport.next());
             let committed = (!self.pending.is_empty()).then(|| front(&mut self.pending));
-            let queued = self.session.outbound.changed();
-            let lasting = (silence.as_mut(), stop.as_mut());
-            let turn = turn::next(queue_first, heard, committed, queued, lasting).await;
+            let outbound = &self.session.outbound;
+            let turn = turn::next(
+                queue_first,
+                &mut self.in_a_row,
+                heard,
+                committed,
+                outbound,
+                &mut lasting,
+            )
+            .await;
             let outcome = match turn {
                 Turn::Heard(Ok(Some(event))) => {
                     let bytes = self.transport.taken();
-                    let received = Box::pin(self.received(server, event)).await;
+                    self.heard = Instant::now();
+                    self.life_asked = false;
+                    let received = match &event {
+                        StreamEvent::Stanza(element) if element.is("r", ns::SM) => {
+                            self.asked_for_ack().await
+                        }
+                        StreamEvent::Stanza(element) if element.is("a", ns::SM) => {
+                            self.acknowledged(element).await
+                        }
+                        _ => Box::pin(self.received(server, event)).await,
+                    };
                     self.count(server, bytes).await;
                     received
                 }
                 Turn::Heard(Ok(None)) => Err(Ended::Closed),
                 Turn::Heard(Err(error)) => Err(error.into()),
                 Turn::Committed(outcome) => Box::pin(self.committed(server, outcome)).await,
-                Turn::Queued => Box::pin(self.write(server)).await,
-                Turn::Silence => match self.paused {
-                    Some((until, bytes)) if until <= Instant::now() => {
-                        self.paused = None;
-                        self.count(server, bytes).await;
-                        Ok(())
-                    }
-                    _ => Box::pin(self.silence(server)).await,
-                },
+                Turn::Queued => self.write(server).await,
+                Turn::Silence => Box::pin(self.waited(server)).await,
                 Turn::Shutdown => {
                     // What waits for the client goes out before the goodbye, or is kept with the session.
-                    let _ = Box::pin(self.write(server)).await;
+                    let _ = self.write(server).await;
                     Err(StreamCondition::SystemShutdown.into())
                 }
             };
@@ -198,30 +239,54 @@ impl<T: Transport> Run<T> {
         }
     }
 
-    /// Count what was read, and read no more for a while if that was too much.
+    /// Count an element that was read: together with others that came in one go, before others have their turn.
     async fn count(&mut self, server: &Arc<Server>, bytes: usize) {
-        let wait = server
-            .load
-            .rates
-            .count(&self.session.user, self.transport.peer(), bytes);
-        self.paused = wait.map(|wait| (Instant::now() + wait, bytes));
-        self.in_a_row += 1;
+        self.uncounted += Rates::cost(bytes);
         // Where hundreds send all the time, it is the length of each one's turn that the others wait for.
-        if self.in_a_row >= IN_A_ROW / server.load.rates.strain().min(IN_A_ROW) {
-            self.in_a_row = 0;
+        let most = IN_A_ROW / server.load.rates.strain().min(IN_A_ROW);
+        let over = self.in_a_row.is_over(most);
+        if over || self.uncounted >= UNCOUNTED || !self.transport.is_ahead() {
+            let cost = std::mem::take(&mut self.uncounted);
+            self.charge(server, cost);
+        }
+        if over {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Read no more for a while if what was read was too much.
+    fn charge(&mut self, server: &Server, cost: usize) {
+        let rates = &server.load.rates;
+        let wait = rates.count(&self.session.user, self.transport.peer(), cost);
+        self.paused = wait.map(|wait| (Instant::now() + wait, cost));
     }
 
     /// The next moment at which there is something to do without the client.
     fn wakes(&self) -> Instant {
         let paused = self.paused.map(|(until, _)| until);
-        paused.map_or(self.deadline, |until| until.min(self.deadline))
+        let others = [paused, self.asking.due()];
+        others
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Instant::min)
+    }
+
+    /// One of the moments has come.
+    async fn waited(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
+        let now = Instant::now();
+        if let Some((until, cost)) = self.paused
+            && until <= now
+        {
+            self.charge(server, cost);
+            return Ok(());
+        }
+        if self.asking.due().is_some_and(|due| due <= now) {
+            return self.ask_for_ack_if_due().await;
+        }
+        self.silence(server).await
     }
 
     async fn received(&mut self, server: &Arc<Server>, event: StreamEvent) -> Result<(), Ended> {
-        self.heard = Instant::now();
-        self.life_asked = false;
         match event {
             StreamEvent::Open(_) => Err(StreamCondition::BadFormat.into()),
             StreamEvent::Close => Err(Ended::Finished),
@@ -238,21 +303,6 @@ impl<T: Transport> Run<T> {
     /// Elements of the stream itself.
     async fn other(&mut self, server: &Arc<Server>, element: &Element) -> Result<(), Ended> {
         match (element.name(), element.ns()) {
-            ("r", ns::SM) => {
-                // The first request that waits is answered first: by the time its stanzas are on the disk there are more.
-                self.ack_wanted.get_or_insert(self.received);
-                self.ack_wanted_last = self.received;
-                self.acknowledge().await
-            }
-            ("a", ns::SM) => {
-                manage::acknowledged(&self.session, element)?;
-                self.ack_asked = false;
-                if self.session.outbound.asks() {
-                    self.ask_for_ack().await
-                } else {
-                    Ok(())
-                }
-            }
             ("enable", ns::SM) => {
                 let answer = manage::enable(server, &self.session, element);
                 self.received = 0;
@@ -286,7 +336,7 @@ impl<T: Transport> Run<T> {
     ) -> Result<(), Ended> {
         if let Some(from) = element.attr("from") {
             // RFC 6120 §8.1.2.1: another resource is overridden, as some clients that resume a session name their next one.
-            let claimed = from.parse::<imd_proto::Jid>().ok();
+            let claimed = from.parse::<Jid>().ok();
             if claimed.is_none_or(|jid| !jid.same_bare(&self.session.jid)) {
                 return Err(StreamError::with_text(
                     StreamCondition::InvalidFrom,
@@ -297,20 +347,15 @@ impl<T: Transport> Run<T> {
         }
         self.received = self.received.wrapping_add(1);
         let session = Arc::clone(&self.session);
-        let broken_to = element
-            .attr("to")
-            .is_some_and(|to| to.parse::<imd_proto::Jid>().is_err());
-        if broken_to {
+        let Ok(to) = element.attr("to").map(str::parse::<Jid>).transpose() else {
             self.malformed_address(kind, element);
             return self.taken(None, None).await;
-        }
-        let Ok(stanza) = Stanza::stamp(kind, element, session.jid.clone()) else {
-            return Err(StreamCondition::ImproperAddressing.into());
         };
+        let stanza = Stanza::stamp_read(kind, element, session.jid.clone(), to);
         if kind == Kind::Message {
-            let kept = Box::new(stanza.without_content());
+            let head = Head::of(&stanza);
             let commit = route::stanza(server, stanza, Some(&session)).await;
-            self.taken(commit, Some(kept)).await
+            self.taken(commit, Some(head)).await
         } else {
             if kind == Kind::Presence {
                 route::presence::from_session(server, &session, stanza).await;
@@ -335,39 +380,12 @@ impl<T: Transport> Run<T> {
     }
 
     /// A stanza has been dealt with, but for its commit. Stanzas count as handled in the order in which they came.
-    async fn taken(
-        &mut self,
-        commit: Option<Commit>,
-        stanza: Option<Box<Stanza>>,
-    ) -> Result<(), Ended> {
-        match (commit, stanza) {
-            (Some(commit), Some(stanza)) => self.pending.push_back(Pending {
-                commit: Some(commit),
-                stanza,
-            }),
-            (_, Some(stanza)) if !self.pending.is_empty() => {
-                self.pending.push_back(Pending {
-                    commit: None,
-                    stanza,
-                });
-            }
-            (_, None) if !self.pending.is_empty() => {
-                let nothing = Stanza {
-                    kind: Kind::Presence,
-                    from: self.session.jid.clone(),
-                    to: None,
-                    element: Element::new("presence", ns::CLIENT),
-                };
-                self.pending.push_back(Pending {
-                    commit: None,
-                    stanza: Box::new(nothing),
-                });
-            }
-            _ => {
-                self.session.count_handled();
-                return self.acknowledge().await;
-            }
+    async fn taken(&mut self, commit: Option<Commit>, head: Option<Head>) -> Result<(), Ended> {
+        if commit.is_none() && self.pending.is_empty() {
+            self.session.count_handled();
+            return self.acknowledge().await;
         }
+        self.pending.push_back(Pending { commit, head });
         Ok(())
     }
 
@@ -385,15 +403,31 @@ impl<T: Transport> Run<T> {
         let Some(done) = self.pending.pop_front() else {
             return;
         };
-        if let Err(error) = outcome {
-            server
-                .bounce(&done.stanza, &feature::store_error(&error))
-                .await;
+        if let Err(error) = outcome
+            && let Some(head) = done.head
+        {
+            let stanza = head.stanza(self.session.jid.clone());
+            server.bounce(&stanza, &feature::store_error(&error)).await;
         }
         if self.pending.is_empty() {
             self.pending = VecDeque::new();
         }
         self.session.count_handled();
+    }
+
+    /// The client asks what has been handled.
+    async fn asked_for_ack(&mut self) -> Result<(), Ended> {
+        // The first request that waits is answered first: by the time its stanzas are on the disk there are more.
+        self.ack_wanted.get_or_insert(self.received);
+        self.ack_wanted_last = self.received;
+        self.acknowledge().await
+    }
+
+    /// The client says what it has got.
+    async fn acknowledged(&mut self, ack: &Element) -> Result<(), Ended> {
+        manage::acknowledged(&self.session, ack)?;
+        self.asking.answered();
+        self.ask_for_ack_if_due().await
     }
 
     /// Send the acknowledgement that is wanted, once everything up to it is handled.
@@ -407,34 +441,23 @@ impl<T: Transport> Run<T> {
         }
         let last = self.ack_wanted_last;
         self.ack_wanted = ((last.wrapping_sub(handled) as i32) > 0).then_some(last);
+        if let Some(held) = self.transport.held() {
+            // Writing into a string does not fail.
+            let _ = write!(held, "<a xmlns='{}' h='{handled}'/>", ns::SM);
+            return Ok(());
+        }
         let ack = Element::new("a", ns::SM).with_attr("h", handled.to_string());
-        self.transport.answer(&ack).await?;
+        Box::pin(self.transport.send(&ack)).await?;
         Ok(())
     }
 
+    /// Write what waits for the client.
     async fn write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
         loop {
-            let mut stanzas = Vec::new();
-            let left = self.session.outbound.take(WRITE_BYTES, &mut stanzas);
-            if !left.more && !self.ack_asked && left.ask {
-                self.ack_asked = true;
-                stanzas.push(ACK_REQUEST.clone());
-            }
-            if !stanzas.is_empty() {
-                let session = &self.session;
-                let mut written = pin!(self.transport.send_stanzas(&stanzas, &session.jid));
-                // Nearly always the socket takes all at once, and there is nothing to wait for.
-                match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
-                    Poll::Ready(written) => written?,
-                    Poll::Pending => tokio::select! {
-                        written = tokio::time::timeout(server.config.limits.write_timeout, written) => match written {
-                            Ok(written) => written?,
-                            Err(_) => return Err(Ended::Closed),
-                        },
-                        // A connection that takes nothing must not hold up the one that resumes its session.
-                        () = session.outbound.ending() => return Err(Ended::Closed),
-                    },
-                }
+            let (left, done) = self.begin_write()?;
+            // Nearly always the socket takes all at once, and there is nothing to wait for.
+            if !done {
+                Box::pin(self.finish_write(server)).await?;
             }
             if !left.more {
                 return Ok(());
@@ -442,9 +465,48 @@ impl<T: Transport> Run<T> {
         }
     }
 
-    async fn ask_for_ack(&mut self) -> Result<(), Ended> {
-        self.ack_asked = true;
-        self.transport.answer(&Element::new("r", ns::SM)).await?;
+    /// Write a part of what waits, as far as the socket takes it: what is left, and whether it has taken all of the part.
+    fn begin_write(&mut self) -> io::Result<(Taken, bool)> {
+        let outbound = &self.session.outbound;
+        let asking = &mut self.asking;
+        let mut left = Taken::default();
+        let done = self.transport.begin_stanzas(|batch| {
+            left = outbound.take(WRITE_BYTES, batch);
+            if !left.more && asking.asks(left.owed, Instant::now) {
+                batch.add(&ACK_REQUEST, outbound.client());
+            }
+        })?;
+        Ok((left, done))
+    }
+
+    /// Wait until the socket has taken the part.
+    async fn finish_write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
+        let outbound = &self.session.outbound;
+        let finished = self.transport.finish_stanzas();
+        tokio::select! {
+            written = tokio::time::timeout(server.config.limits.write_timeout, finished) => match written {
+                Ok(written) => written.map_err(Ended::from),
+                Err(_) => Err(Ended::Closed),
+            },
+            // A connection that takes nothing must not hold up the one that resumes its session.
+            () = outbound.ending() => Err(Ended::Closed),
+        }
+    }
+
+    async fn ask_for_ack_if_due(&mut self) -> Result<(), Ended> {
+        let owed = self.session.outbound.owed();
+        if self.asking.asks(owed, Instant::now) {
+            return self.send_ack_request().await;
+        }
+        Ok(())
+    }
+
+    async fn send_ack_request(&mut self) -> Result<(), Ended> {
+        if let Some(held) = self.transport.held() {
+            held.push_str(ACK_REQUEST.xml());
+            return Ok(());
+        }
+        Box::pin(self.transport.send(&Element::new("r", ns::SM))).await?;
         Ok(())
     }
 
@@ -465,7 +527,8 @@ impl<T: Transport> Run<T> {
         self.life_asked = true;
         self.deadline = Instant::now() + server.config.limits.life_timeout;
         if self.session.management().is_some() {
-            return self.ask_for_ack().await;
+            self.asking.asked(Instant::now());
+            return self.send_ack_request().await;
         }
         let ping = Element::new("iq", ns::CLIENT)
             .with_attr("type", "get")

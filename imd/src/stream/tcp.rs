@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use imd_proto::xml::{Limits, StreamEvent, StreamReader};
-use imd_proto::{Element, Jid, ns};
+use imd_proto::{Element, ns};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -19,7 +19,7 @@ use super::header::{header_xml, stream_xml};
 use super::tls::{TlsSocket, WRITE_BYTES};
 use super::{Header, ReadError, Transport};
 use crate::sasl::ChannelBinding;
-use crate::session::Queued;
+use crate::session::Batch;
 
 enum Connection {
     Plain(TcpStream),
@@ -213,24 +213,38 @@ impl Transport for Tcp {
         matches!(self.connection, Connection::Tls(_)) && !self.input.is_empty()
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
-        let large = TEXT.with_borrow_mut(|text| {
+    fn held(&mut self) -> Option<&mut String> {
+        // `next` and `flush` see to it.
+        let tls = matches!(self.connection, Connection::Tls(_));
+        (tls && self.held.len() <= HELD_BYTES).then_some(&mut self.held)
+    }
+
+    fn begin_stanzas(&mut self, fill: impl FnOnce(&mut dyn Batch)) -> io::Result<bool> {
+        TEXT.with_borrow_mut(|text| {
             text.clear();
-            text.push_str(&std::mem::take(&mut self.held));
-            for stanza in stanzas {
-                stanza.append(text, client);
+            text.push_str(&self.held);
+            fill(text);
+            if text.len() == self.held.len() {
+                return Ok(true);
             }
+            self.held = String::new();
             match &mut self.connection {
                 Connection::Tls(stream) if text.len() <= WRITE_BYTES => {
-                    stream.begin_write(text.as_bytes()).map(|()| None)
+                    stream.begin_write(text.as_bytes())?;
+                    Ok(stream.is_flushed())
                 }
-                _ => Ok(Some(std::mem::take(text))),
+                _ => {
+                    self.held = std::mem::take(text);
+                    Ok(false)
+                }
             }
-        })?;
-        match (large, &mut self.connection) {
-            (Some(text), _) => self.write(&text).await,
-            (None, Connection::Tls(stream)) => stream.flush().await,
-            (None, _) => Ok(()),
+        })
+    }
+
+    async fn finish_stanzas(&mut self) -> io::Result<()> {
+        match &mut self.connection {
+            Connection::Tls(stream) if self.held.is_empty() => stream.flush().await,
+            _ => self.write("").await,
         }
     }
 

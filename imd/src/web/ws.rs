@@ -12,11 +12,11 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use imd_proto::xml::{Limits, StreamEvent, parse_document};
-use imd_proto::{Element, Jid, StreamCondition, StreamError, ns};
+use imd_proto::{Element, StreamCondition, StreamError, ns};
 
 use super::{Peer, Web};
 use crate::sasl::ChannelBinding;
-use crate::session::Queued;
+use crate::session::Batch;
 use crate::stream::framing::{framed_xml, stanza_xml};
 use crate::stream::{Header, ReadError, Transport, c2s};
 
@@ -60,6 +60,7 @@ pub(super) async fn upgrade(
                 limits: web.before_login_limits(),
                 after_login: web.after_login_limits(),
                 closed: false,
+                batch: Vec::new(),
                 taken: 0,
                 _peer: peer,
             };
@@ -85,6 +86,8 @@ struct Ws {
     limits: Limits,
     after_login: Limits,
     closed: bool,
+    /// Stanzas that are to be sent.
+    batch: Vec<Arc<str>>,
     /// Bytes of events.
     taken: usize,
     /// Keeps the connection counted.
@@ -152,10 +155,15 @@ impl Transport for Ws {
         self.write(framed_xml(element)).await
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
+    fn begin_stanzas(&mut self, fill: impl FnOnce(&mut dyn Batch)) -> io::Result<bool> {
+        fill(&mut self.batch);
+        Ok(self.batch.is_empty())
+    }
+
+    async fn finish_stanzas(&mut self) -> io::Result<()> {
         use futures_util::SinkExt as _;
-        for stanza in stanzas {
-            let frame = Message::Text(stanza_xml(&stanza.text(client)).into());
+        for stanza in std::mem::take(&mut self.batch) {
+            let frame = Message::Text(stanza_xml(&stanza).into());
             self.socket.feed(frame).await.map_err(io::Error::other)?;
         }
         self.socket.flush().await.map_err(io::Error::other)

@@ -22,6 +22,7 @@ home-worn = The storage is nearly worn out. Make a backup, and replace it in the
 home-drill-failed = The newest backup could not be restored when it was tried. Look at Backups, and make another one.
 home-backup-failed = The last backup to the stick did not work. Look at Backups.
 home-no-backup = The box works, but has no backup of the last month. Make one at Backups.
+home-time-alone = No server tells the box the time. It can take that of this device.
 home-no-time = The box works, but reaches no time server. Look at its connection to the internet, or name a time server in the settings.
 home-update-failed = The last update did not work, and the box goes on with the version before. Look at Updates.
 home-update-available = All is well, and a newer version is available. Look at Updates.

@@ -94,6 +94,7 @@ setup-people-invite = Make the invitation
 setup-people-later = Later
 setup-people-made = Let them point their camera at this code, or send them the link. It is good for a week.
 setup-finish = Done
+setup-done-certificate = Devices know your domain { $domain } only after they trust the box. It can get a certificate that all devices trust by themselves, such as from Let’s Encrypt, and renew it.
 setup-done-title = Your box is ready
 setup-done-lead = You can chat right away in your browser, and look after the box from here.
 setup-done-admin = Look after the box

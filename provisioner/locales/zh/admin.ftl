@@ -21,6 +21,7 @@ home-worn = 存储即将到达寿命。请备份，并在几周内更换。
 home-drill-failed = 检验最新备份时无法恢复。请查看“备份”，并重新备份。
 home-backup-failed = 上次备份到 U 盘没有成功。请查看“备份”。
 home-no-backup = 盒子运行正常，但最近一个月没有备份。请在“备份”中做一次。
+home-time-alone = 没有服务器告诉盒子时间。它可以采用此设备的时间。
 home-no-time = 盒子运行正常，但连不上时间服务器。请检查它的网络连接，或在设置中指定时间服务器。
 home-update-failed = 上次更新没有成功，盒子继续运行之前的版本。请查看“更新”。
 home-update-available = 一切正常，并且有新版本。请查看“更新”。

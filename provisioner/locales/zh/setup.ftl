@@ -94,6 +94,7 @@ setup-people-invite = 生成邀请
 setup-people-later = 以后再说
 setup-people-made = 让大家用相机扫这个二维码，或把链接发给他们。一周内有效。
 setup-finish = 完成
+setup-done-certificate = 设备只有信任盒子后才认识您的域名 { $domain }。盒子可以获取所有设备都信任的证书（例如来自 Let’s Encrypt），并自动续期。
 setup-done-title = 盒子准备好了
 setup-done-lead = 您可以马上在浏览器里聊天，也可以从这里管理盒子。
 setup-done-admin = 管理盒子

@@ -18,9 +18,8 @@ use crate::settings::change::{self, Done, request_of_pairs, request_of_undo};
 use crate::settings::keys::KEYS;
 use crate::settings::secrets::Secrets;
 use crate::settings::trial::Trial;
+use crate::tuning::report::Report;
 
-/// The outcome of the last apply since the boot.
-const TUNING: &str = "/run/perch/apply.json";
 /// Claims are decided one after the other.
 const LOCK: &str = "/run/perch-agent/claim.lock";
 /// The longest list of the log.
@@ -56,21 +55,22 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
                 text.context("there is no authority yet")?,
             ))
         }
-        Command::Claim { code } => {
+        Command::Claim { code, visit } => {
             let _lock = files.lock(LOCK)?;
             let wanted = Secrets::load(files)?.setup_code;
-            claim::begin(files, system.now(), &wanted, actor.address, code.as_deref())?;
+            let (now, code) = (system.now(), code.as_deref());
+            claim::begin(files, now, &wanted, actor.address, code, visit)?;
             Ok(Answer::Done)
         }
-        Command::FinishClaim => {
+        Command::FinishClaim { visit } => {
             let _lock = files.lock(LOCK)?;
             let name = actor.name.as_ref().map(AccountName::as_str);
             let name = name.context("nobody has signed in")?;
-            claim::finish(files, system.now(), name, actor.address)?;
+            claim::finish(files, system.now(), name, actor.address, visit)?;
             Ok(Answer::Done)
         }
         Command::FinishSetup => claim::set_up(files).map(|()| Answer::Done),
-        Command::SetClock { unix } => clock::set(system, *unix).map(|()| Answer::Done),
+        Command::SetClock { unix } => clock::set(files, system, *unix).map(|()| Answer::Done),
         Command::ChangeSettings { pairs, dry_run } => {
             change_settings(machine, actor, pairs, *dry_run)
         }
@@ -79,7 +79,14 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
             let done = change::change(machine, &request, &actor.shown())?;
             Ok(Answer::Changed(changed(done)))
         }
-        Command::ConfirmNetwork => {
+        Command::ConfirmNetwork { reached } => {
+            if let Some(reached) = reached
+                && !change::is_shown_by(machine, *reached)?
+            {
+                let text =
+                    format!("came to {reached}, which is no address of the network on trial");
+                return Err(Refusal::new(Why::Elsewhere, text));
+            }
             change::confirm(machine)?;
             Ok(Answer::Done)
         }
@@ -207,7 +214,6 @@ fn changed(done: Done) -> Changed {
 
 fn settings(machine: Machine<'_>) -> anyhow::Result<SettingsView> {
     let state = BoxState::load(machine.files)?;
-    let tuning = machine.files.read(TUNING)?;
     Ok(SettingsView {
         values: KEYS
             .iter()
@@ -215,7 +221,6 @@ fn settings(machine: Machine<'_>) -> anyhow::Result<SettingsView> {
             .collect(),
         on_trial: state.trial != Trial::Settled,
         history: state.history,
-        // Written at each start by the same version.
-        tuning: tuning.and_then(|text| serde_json::from_str(&text).ok()),
+        tuning: Report::last(machine.files)?,
     })
 }

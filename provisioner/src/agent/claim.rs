@@ -1,7 +1,8 @@
 //! Who may make an unclaimed box theirs.
 //!
-//! Somebody on a private address, within an hour of the start; or, where `perch.toml` has a `setup_code`, whoever types it.
-//! A claim under way is in memory (`/run`): switching the box off and on opens it again.
+//! Somebody near it (on a private address, or in a network that the box is in), within an hour of the start; or, where
+//! `perch.toml` has a `setup_code`, whoever types it. A claim under way belongs to the browser that began it, whose address may
+//! become another one on the way (IPv4 and IPv6). It is in memory (`/run`): switching the box off and on opens it again.
 
 use std::net::IpAddr;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::command::{Refusal, Why};
+use super::neighbours::{self, OnLink};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::model::secret::{SetupCode, SetupCodeHash};
@@ -40,6 +42,9 @@ pub enum Claim {
         address: IpAddr,
         /// Since when, in seconds since 1970.
         since: i64,
+        /// By what the web process knows the browser again.
+        #[serde(default)]
+        visit: String,
     },
     /// It has an owner.
     Made {
@@ -66,6 +71,8 @@ struct Memory {
 struct Attempt<'a> {
     claim: &'a Claim,
     from: Option<IpAddr>,
+    /// The networks that the box is in.
+    networks: &'a [OnLink],
     /// Whether the code is right. Absent: the box has none.
     code: Option<bool>,
     uptime: u64,
@@ -79,7 +86,7 @@ fn decide(attempt: &Attempt<'_>) -> Result<IpAddr, Refusal> {
     };
     match attempt.claim {
         Claim::Made { .. } => return Err(Refusal::new(Why::Taken, "the box has an owner")),
-        Claim::UnderWay { address, since }
+        Claim::UnderWay { address, since, .. }
             if *address != from && (0..PATIENCE_SECONDS).contains(&(attempt.now - since)) =>
         {
             return Err(Refusal::new(
@@ -92,8 +99,8 @@ fn decide(attempt: &Attempt<'_>) -> Result<IpAddr, Refusal> {
     match attempt.code {
         Some(true) => Ok(from),
         Some(false) => Err(Refusal::new(Why::Code, "not the code of perch.toml")),
-        None if !is_private(from) => {
-            let text = format!("{from} is no address of a local network");
+        None if !is_near(from, attempt.networks) => {
+            let text = format!("{from} is no address of the box's networks");
             Err(Refusal::new(Why::NotLocal, text))
         }
         None if attempt.uptime >= OPEN_SECONDS => Err(Refusal::new(
@@ -102,6 +109,10 @@ fn decide(attempt: &Attempt<'_>) -> Result<IpAddr, Refusal> {
         )),
         None => Ok(from),
     }
+}
+
+fn is_near(address: IpAddr, networks: &[OnLink]) -> bool {
+    is_private(address) || networks.iter().any(|network| network.contains(address))
 }
 
 /// Whether an address is one of a local network: RFC 1918, RFC 4193, link-local, or this computer.
@@ -131,7 +142,7 @@ pub fn current(files: &Files, state: &BoxState) -> Result<Claim> {
     Ok(read::<Memory>(files, UNDER_WAY)?.unwrap_or_default().claim)
 }
 
-/// Makes the one at `from` the owner-to-be.
+/// Makes the one at `from` the owner-to-be. `visit`: by what the browser is known again.
 ///
 /// # Errors
 /// The [`Why`] of a refusal, or it cannot be kept.
@@ -141,6 +152,7 @@ pub fn begin(
     wanted: &Option<SetupCodeHash>,
     from: Option<IpAddr>,
     code: Option<&str>,
+    visit: &str,
 ) -> Result<(), Refusal> {
     let now = now.unix_timestamp();
     let claim = current(files, &BoxState::load(files)?)?;
@@ -152,6 +164,7 @@ pub fn begin(
     let attempt = Attempt {
         claim: &claim,
         from,
+        networks: &neighbours::look(files),
         code,
         uptime: uptime(files),
         now,
@@ -160,6 +173,7 @@ pub fn begin(
     memory.claim = Claim::UnderWay {
         address,
         since: now,
+        visit: visit.to_owned(),
     };
     Ok(write(files, UNDER_WAY, &memory)?)
 }
@@ -185,22 +199,23 @@ fn check_code(
     Ok(right)
 }
 
-/// Makes a claim under way one for good.
+/// Makes the claim that a browser has begun one for good.
 ///
 /// # Errors
-/// Nobody at this address is setting the box up, or it cannot be kept.
+/// This browser is not setting the box up, or it cannot be kept.
 pub fn finish(
     files: &Files,
     now: OffsetDateTime,
     by: &str,
     from: Option<IpAddr>,
+    visit: &str,
 ) -> Result<(), Refusal> {
     match current(files, &BoxState::load(files)?)? {
-        Claim::UnderWay { address, .. } if Some(address) == from => {}
+        Claim::UnderWay { visit: own, .. } if own == visit && !visit.is_empty() => {}
         _ => {
             return Err(Refusal::new(
                 Why::Taken,
-                "nobody there is setting the box up",
+                "another browser is setting the box up",
             ));
         }
     }
@@ -261,9 +276,12 @@ mod tests {
         let at_home: IpAddr = "192.168.1.23".parse().unwrap();
         let other: IpAddr = "fd00::7".parse().unwrap();
         let outside: IpAddr = "203.0.113.9".parse().unwrap();
+        let global: IpAddr = "2001:db8:0:1::7".parse().unwrap();
+        let global_outside: IpAddr = "2001:db8:0:2::7".parse().unwrap();
         let under_way = |since| Claim::UnderWay {
             address: at_home,
             since,
+            visit: "v".to_owned(),
         };
         let made = Claim::Made {
             by: "anna".to_owned(),
@@ -272,11 +290,16 @@ mod tests {
             set_up: false,
         };
         let now = 100_000;
+        let networks = [OnLink::new("2001:db8:0:1::".parse().unwrap(), 64)];
         let table = [
             (Claim::Open, at_home, None, 60, Ok(at_home)),
             (Claim::Open, other, None, 3599, Ok(other)),
             (Claim::Open, at_home, None, 3600, Err(Why::TooLate)),
             (Claim::Open, outside, None, 60, Err(Why::NotLocal)),
+            (Claim::Open, global, None, 60, Ok(global)),
+            (Claim::Open, global, None, 3600, Err(Why::TooLate)),
+            (Claim::Open, global_outside, None, 60, Err(Why::NotLocal)),
+            (under_way(now - 60), global, None, 60, Err(Why::Taken)),
             (Claim::Open, outside, Some(true), 90_000, Ok(outside)),
             (Claim::Open, at_home, Some(false), 60, Err(Why::Code)),
             (under_way(now - 60), at_home, None, 60, Ok(at_home)),
@@ -292,6 +315,7 @@ mod tests {
             let attempt = Attempt {
                 claim: &claim,
                 from: Some(from),
+                networks: &networks,
                 code,
                 uptime,
                 now,

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Entry;
 use super::backups::{BackupView, TargetCommand};
-use super::journal::Line;
 use super::status::BoxStatus;
+use super::support::SupportFacts;
 use super::updates::UpdateView;
 use crate::acme::job::CertificateView;
 use crate::backup::job::Source;
 use crate::model::AccountName;
 use crate::power::{Plan, Power};
-use crate::settings::keys::Change;
+use crate::settings::keys::{Change, can_be_undone};
 use crate::settings::plan::Step;
 use crate::update::machine::State;
 
@@ -60,9 +60,14 @@ pub enum Command {
     Claim {
         /// The code of `perch.toml`. Absent: none was typed.
         code: Option<String>,
+        /// By what the web process knows the browser again.
+        visit: String,
     },
     /// The owner has an account now: nobody else can claim the box.
-    FinishClaim,
+    FinishClaim {
+        /// As above.
+        visit: String,
+    },
     /// The wizard has been gone through.
     FinishSetup,
     /// Set the clock, forward only.
@@ -83,7 +88,10 @@ pub enum Command {
         number: u32,
     },
     /// The box can be reached over the network that is on trial.
-    ConfirmNetwork,
+    ConfirmNetwork {
+        /// The box's address that the request came to. Absent: not known.
+        reached: Option<IpAddr>,
+    },
     /// The settings, their history, and the tuning values wanted and found.
     Settings,
     /// Whether the owner has asked on the card for sign-in without delay; the request is taken away.
@@ -261,6 +269,14 @@ pub struct Changed {
     pub warning: Option<String>,
 }
 
+impl Changed {
+    /// Whether there is something to take back.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        can_be_undone(&self.changes)
+    }
+}
+
 /// The settings as they are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SettingsView {
@@ -270,21 +286,8 @@ pub struct SettingsView {
     pub history: Vec<crate::settings::history::Entry>,
     /// Whether a change of the network waits for its confirmation.
     pub on_trial: bool,
-    /// What the last start wrote and read back. Absent: no report was written.
+    /// What the last start, or a change of the profile since, wrote and read back. Absent: no report was written.
     pub tuning: Option<crate::tuning::report::Report>,
-}
-
-/// What went wrong since the start, and what the box knows of its connections.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SupportFacts {
-    /// Errors, newest first.
-    pub errors: Vec<Line>,
-    /// The ports of a box, and whether a program listens there.
-    pub ports: Vec<(u16, bool)>,
-    /// Whether names of the internet are found.
-    pub resolves: bool,
-    /// The machine's addresses on the network.
-    pub addresses: Vec<String>,
 }
 
 /// Why a command was not carried out, for programs.
@@ -301,6 +304,8 @@ pub enum Why {
     Code,
     /// The code was tried too often; it can be tried again in a while.
     Wait,
+    /// The network on trial is confirmed by who has come over it, and this one has not.
+    Elsewhere,
     /// The clock goes forward only.
     Backward,
     /// An update is under way.
@@ -389,12 +394,12 @@ impl Command {
             Self::ChangeSettings { dry_run: true, .. } => return None,
             Self::TakeUnlock => return None,
             Self::Claim { .. } => "box.claim",
-            Self::FinishClaim => "box.claimed",
+            Self::FinishClaim { .. } => "box.claimed",
             Self::FinishSetup => "box.set-up",
             Self::SetClock { .. } => "clock.set",
             Self::ChangeSettings { .. } => "settings.change",
             Self::UndoSettings { .. } => "settings.undo",
-            Self::ConfirmNetwork => "network.confirm",
+            Self::ConfirmNetwork { .. } => "network.confirm",
             Self::RenewCertificate => "certificate.renew",
             Self::NewRecoveryKey => "backup.new-key",
             Self::ConfirmRecoveryKey { .. } => "backup.confirm-key",

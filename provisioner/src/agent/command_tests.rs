@@ -16,6 +16,7 @@ fn what_is_not_a_command_is_refused() {
 fn secrets_are_not_in_the_log() {
     let claim = Command::Claim {
         code: Some("secret".to_owned()),
+        visit: "secret".to_owned(),
     };
     let change = Command::ChangeSettings {
         pairs: vec![("wifi.password".to_owned(), "secret".to_owned())],

@@ -2,8 +2,8 @@
 //!
 //! - `command`: the commands and their answers, as both sides know them.
 //! - `serve`: the socket; who may ask; one line of JSON in, one out.
-//! - `carry_out`: one function call for each command. `backups`, `claim`, `clock`, `status`, `unlock`, `updates`: what is not in other
-//!   modules.
+//! - `carry_out`: one function call for each command. `backups`, `claim` with `neighbours`, `clock`, `status`, `unlock`, `updates`: what
+//!   is not in other modules.
 //! - `audit`: the log of every command that changes something, and of what the web process tells it to write down.
 //! - `journal`, `support`: what went wrong, for people, without who they are.
 //! - `client`: the web process's side.
@@ -18,6 +18,7 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod journal;
+pub mod neighbours;
 pub mod serve;
 pub mod status;
 pub mod support;

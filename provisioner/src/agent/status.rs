@@ -54,7 +54,7 @@ impl BoxStatus {
 }
 
 /// systemd-timesyncd makes it when it has heard from a server (systemd-timesyncd.service(8)).
-const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+pub(crate) const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
 /// Looks at the box.
 ///

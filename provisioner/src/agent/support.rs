@@ -3,22 +3,25 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use super::command::SupportFacts;
-use super::journal::{self, Redactor};
+use super::journal::{self, Line, Redactor};
 use super::status;
+use crate::acme::service;
 use crate::backup::outcome::Outcomes;
 use crate::disk;
 use crate::firstboot::state::BoxState;
+use crate::imd_config::FEDERATION_PORT;
 use crate::settings::apply::Machine;
 use crate::settings::keys::KEYS;
 
 /// Settings whose values say where the box is, or whose it is: only that they are set is told.
-const PRIVATE: [&str; 5] = [
+const PRIVATE: [&str; 6] = [
     "hostname",
     "domain",
     "wifi",
     "ssh.authorized_keys",
+    "federation.allow",
     "backup",
 ];
 /// Programs whose answers are in the file.
@@ -61,9 +64,42 @@ const FILES: [&str; 6] = [
     disk::look::SEEN,
 ];
 /// The ports that a box listens on (`docs/operator/ports.md`).
-const PORTS: [u16; 5] = [80, 443, 5222, 5223, 5269];
+const PORTS: [u16; 5] = [80, 443, 5222, 5223, FEDERATION_PORT];
 /// Asked for by the box anyway, for the time.
 const KNOWN_NAME: &str = "2.debian.pool.ntp.org";
+
+/// What went wrong since the start, and what the box knows of its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportFacts {
+    /// Errors, newest first.
+    pub errors: Vec<Line>,
+    /// The ports of a box, and whether a program listens there.
+    pub ports: Vec<(u16, bool)>,
+    /// Whether names of the internet are found.
+    pub resolves: bool,
+    /// The machine's addresses on the network.
+    pub addresses: Vec<String>,
+    /// Whether people here can talk with those of other servers.
+    pub federation: Federation,
+}
+
+/// How far the box is on the way to other servers. Whether its port is open from outside it cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Federation {
+    /// It is turned off.
+    Off,
+    /// The domain is one that is known in the local network only.
+    NoDomain,
+    /// The chat server does not listen for other servers.
+    NoPort,
+    /// The DNS does not know the domain, or does not answer.
+    NoName,
+    /// The domain's certificate is one of the box's own authority, which other servers do not know.
+    NoCertificate,
+    /// All that the box can see is there.
+    Ready,
+}
 
 /// The text of the file.
 ///
@@ -131,10 +167,6 @@ fn settings(state: &BoxState) -> String {
 /// The box's state cannot be read.
 pub fn facts(machine: Machine<'_>) -> Result<SupportFacts> {
     let listening = listening(machine);
-    let resolved = machine.system.run(
-        &["resolvectl", "query", "--legend=no", "--type=A", KNOWN_NAME],
-        None,
-    );
     Ok(SupportFacts {
         // A machine without a journal has no errors to show.
         errors: journal::errors(machine).unwrap_or_default(),
@@ -142,9 +174,45 @@ pub fn facts(machine: Machine<'_>) -> Result<SupportFacts> {
             .iter()
             .map(|port| (*port, listening.contains(port)))
             .collect(),
-        resolves: resolved.is_ok(),
+        resolves: resolves(machine, "A", KNOWN_NAME),
         addresses: addresses(machine),
+        federation: federation(machine, &BoxState::load(machine.files)?, &listening),
     })
+}
+
+fn federation(machine: Machine<'_>, state: &BoxState, listening: &[u16]) -> Federation {
+    let domain = state.domain();
+    if !state.settings.federation.is_on() {
+        return Federation::Off;
+    }
+    if !domain.is_public() {
+        return Federation::NoDomain;
+    }
+    if !listening.contains(&FEDERATION_PORT) {
+        return Federation::NoPort;
+    }
+    // Where other servers look: a record that names the server, or the domain's own address (RFC 6120 §3.2).
+    let service = format!("_xmpp-server._tcp.{}", domain.as_str());
+    let is_known = [
+        ("SRV", service.as_str()),
+        ("A", domain.as_str()),
+        ("AAAA", domain.as_str()),
+    ]
+    .into_iter()
+    .any(|(kind, name)| resolves(machine, kind, name));
+    if !is_known {
+        return Federation::NoName;
+    }
+    if !machine.files.path(service::FILE).is_file() {
+        return Federation::NoCertificate;
+    }
+    Federation::Ready
+}
+
+fn resolves(machine: Machine<'_>, kind: &str, name: &str) -> bool {
+    let kind = format!("--type={kind}");
+    let command = ["resolvectl", "query", "--legend=no", kind.as_str(), name];
+    machine.system.run(&command, None).is_ok()
 }
 
 /// Ports that some program listens on (proc_net(5): state `0A`).

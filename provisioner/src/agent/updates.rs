@@ -10,12 +10,12 @@ use super::command::{Actor, Answer, Command, Refusal, Reply, Why};
 use crate::settings::apply::Machine;
 use crate::update::backup_age::{self, BackupAge};
 use crate::update::channel::{self, Source};
+use crate::update::failed_journal::FAILED_JOURNAL;
 use crate::update::job::{self, Job};
-use crate::update::kept::{Kept, Trouble};
+use crate::update::kept::{Kept, SchemaGap, Trouble};
 use crate::update::machine::{Slot, State};
 use crate::update::progress::Progress;
-use crate::update::run::FAILED_JOURNAL;
-use crate::update::{health, slots};
+use crate::update::{database, health, slots};
 
 /// Jobs are begun one after the other.
 const LOCK: &str = "/run/perch-agent/update.lock";
@@ -33,6 +33,12 @@ pub struct UpdateView {
     pub other: Option<String>,
     /// Whether the other slot has something else that the box could start.
     pub may_go_back: bool,
+    /// Why it would be of no use. Absent: nothing is known against it.
+    pub no_way_back: Option<SchemaGap>,
+    /// Why not all of an update that failed is undone. Absent: all is, or nothing kept it.
+    pub left_over: Option<String>,
+    /// When a trial that failed left what was written during it beside the database, in seconds since 1970. Absent: none has.
+    pub aside: Option<i64>,
     /// Where an update is.
     pub update: State,
     /// Whether somebody is at work on it.
@@ -154,13 +160,20 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
     // What the card was written with is in both slots; another version is there once one was installed.
     let was_updated = known.iter().any(|known| known.version.is_some());
     let version = other.and_then(|other| other.version.clone());
+    let version = kept.other_version(version, &running);
+    // The agent may not read the database itself.
+    let no_way_back = kept.too_new_for(version.as_deref(), None);
     let (source, publisher_fault) = match Source::read(files) {
         Ok(source) => (source, None),
         Err(error) => (Source::default(), Some(format!("{error:#}"))),
     };
     Ok(UpdateView {
-        may_go_back: was_updated && other.is_some_and(|other| !other.is_bad),
-        other: kept.other_version(version, &running),
+        may_go_back: was_updated
+            && no_way_back.is_none()
+            && other.is_some_and(|other| !other.is_bad),
+        no_way_back,
+        aside: database::aside(files),
+        other: version,
         slot,
         is_under_way,
         asked: job::asked(files, now),
@@ -174,6 +187,7 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
         is_damaged: health::has_logged_damage(system),
         has_journal: has_journal(&kept.update) && files.path(FAILED_JOURNAL).exists(),
         backup: backup_age::judge(&backup_age::look(files), now),
+        left_over: kept.left_over,
         trouble: kept.trouble,
         update: kept.update,
         running,

@@ -208,6 +208,13 @@ text_type! {
 }
 
 text_type! {
+    /// A release's version (Semantic Versioning 2.0.0, without build metadata).
+    VersionName,
+    "a version such as \"1.2.3\" or \"2.0.0-beta.1\"",
+    is_version
+}
+
+text_type! {
     /// A file of the box with certificates of authorities.
     AuthorityFile,
     "the path of a file on the box with certificates (PEM), such as \"/etc/perch/updates-ca.crt\"",
@@ -244,6 +251,19 @@ fn is_https(text: &str) -> bool {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || "-._~/:%[]".contains(c))
         })
+}
+
+fn is_version(text: &str) -> bool {
+    let (numbers, pre) = text.split_once('-').unwrap_or((text, "1"));
+    let is_number =
+        |part: &str| (1..=9).contains(&part.len()) && part.chars().all(|c| c.is_ascii_digit());
+    let is_identifier = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    text.len() <= 60
+        && numbers.split('.').count() == 3
+        && numbers.split('.').all(is_number)
+        && pre.split('.').all(is_identifier)
 }
 
 fn is_path(text: &str) -> bool {

@@ -1,16 +1,18 @@
 //! Changes of the settings on a running box: what the command line and the page do.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, bail};
 use settings_file::{Document, Problems};
 
 use super::Settings;
 use super::apply::{Machine, apply};
 use super::history::{self, Entry};
-use super::keys::{KEYS, SECRET_KEYS, quoted};
+use super::keys::{KEYS, SECRET_KEYS, can_be_undone, diff_with_secrets, quoted};
 use super::plan::{Plan, When, plan};
 use super::read::{Known, Wishes, read};
 use super::secrets::Secrets;
-use super::trial::{Effect, Event, Links, PATIENCE_SECONDS, TIMER, Trial, step};
+use super::trial::{self, Effect, Event, Links, PATIENCE_SECONDS, TIMER, Trial, step};
 use crate::files::PowerCut;
 use crate::firstboot::state::BoxState;
 use crate::model::Domain;
@@ -97,8 +99,11 @@ fn request_of_values(
             text.push('\n');
         }
     }
+    // Without its name there is no Wi-Fi network, and nothing to say of it.
+    let no_wifi = given.contains(&("wifi.ssid", None));
     for key in KEYS {
         if !given.iter().any(|(name, _)| *name == key.name)
+            && !(no_wifi && key.name.starts_with("wifi."))
             && let Some(value) = (key.show)(settings)
         {
             text.push_str(&format!("{} = {value}\n", key.name));
@@ -285,11 +290,28 @@ pub fn request_of_undo(machine: Machine<'_>, number: Option<u32>) -> Result<Requ
     else {
         bail!("the history has no such change");
     };
+    if !can_be_undone(changes) {
+        bail!("change {number} was one of secrets, and earlier ones are not kept: set them again");
+    }
     let given: Vec<(&str, Option<String>)> = changes
         .iter()
+        .filter(|change| !change.is_secret)
         .map(|change| (change.key.as_str(), change.before.clone()))
         .collect();
     request_of_values(machine, &state.settings, &given, &format!("undo {number}"))
+}
+
+/// Whether a request that came to the box at `reached` shows that the network on trial works.
+///
+/// # Errors
+/// The box's state cannot be read.
+pub fn is_shown_by(machine: Machine<'_>, reached: IpAddr) -> Result<bool> {
+    let state = BoxState::load(machine.files)?;
+    let Trial::Trying { before } = &state.trial else {
+        return Ok(true);
+    };
+    let (network, links) = (state.settings.network.as_ref(), machine.system.links());
+    Ok(trial::is_shown_by(before, network, &links, reached))
 }
 
 /// Says that the network on trial works.
@@ -324,15 +346,16 @@ pub fn time_out(machine: Machine<'_>) -> Result<bool> {
     let mut new = old.clone();
     new.trial = trial;
     before.put_back(&mut new.settings);
-    let changes = super::keys::diff(&old.settings, &new.settings);
+    let tried = Secrets::load(machine.files)?;
+    let mut secrets = tried.clone();
+    secrets.go_back_to_former_wifi();
+    let changes = diff_with_secrets((&old.settings, &tried), (&new.settings, &secrets));
     history::add(
         &mut new.history,
         machine.system.now(),
         "nobody confirmed the network",
         changes,
     );
-    let mut secrets = Secrets::load(machine.files)?;
-    secrets.go_back_to_former_wifi();
     apply(machine, &old, &new, &secrets, When::Running)?;
     Ok(true)
 }

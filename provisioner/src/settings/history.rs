@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::keys::Change;
+use super::keys::{Change, can_be_undone};
 
 /// How many changes are kept.
 pub const LONGEST: usize = 20;
@@ -20,6 +20,14 @@ pub struct Entry {
     pub who: String,
     /// What.
     pub changes: Vec<Change>,
+}
+
+impl Entry {
+    /// Whether there is something to take back.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        can_be_undone(&self.changes)
+    }
 }
 
 /// Adds a change, and forgets the oldest beyond [`LONGEST`]. Returns its number.

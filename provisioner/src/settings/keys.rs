@@ -1,12 +1,13 @@
 //! The table of settings: each key, how its value is shown, and which outputs follow it.
 
 use super::outputs::Output;
+use super::secrets::Secrets;
 use super::target::Target;
 use super::{Settings, Wifi};
 use crate::model::network::Network;
 use crate::model::{
     AuthorityFile, ChallengeKind, ChannelName, DirectoryUrl, Domain, Email, HookFile, HostName,
-    Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone, UpdateUrl,
+    Language, Profile, RestoreFrom, SshKey, TimeServer, TimeZone, UpdateUrl, VersionName,
 };
 use crate::update::window::Window;
 
@@ -85,6 +86,7 @@ pub const KEYS: &[Key] = &[
     }),
     key!("updates.url", updates.url: UpdateUrl, UPDATES, |url| text(url.as_str())),
     key!("updates.channel", updates.channel: ChannelName, UPDATES, |name| text(name.as_str())),
+    key!("updates.pinned", updates.pinned: VersionName, UPDATES, |name| text(name.as_str())),
     key!("updates.automatic", updates.automatic: bool, UPDATES, |on| Some(on.to_string())),
     key!("updates.window", updates.window: Window, UPDATES, |window| text(&window.to_string())),
     key!("updates.authority", updates.authority: AuthorityFile, UPDATES, |path| text(path.as_str())),
@@ -95,6 +97,10 @@ pub const KEYS: &[Key] = &[
     key!("acme.authority", acme.authority: AuthorityFile, ACME, |path| text(path.as_str())),
     key!("acme.challenge", acme.challenge: ChallengeKind, ACME, |kind| text(kind.as_str())),
     key!("acme.hook", acme.hook: HookFile, ACME, |path| text(path.as_str())),
+    key!("federation.enabled", federation.enabled: bool, IMD, |on| Some(on.to_string())),
+    key!("federation.allow", federation.allow: Vec<Domain>, IMD, |domains| {
+        list(domains.iter().map(|domain| domain.as_str().to_owned()))
+    }),
     key!("backup.target", backup: Target, &[], |target| text(target.url.as_str())),
     key!("backup.endpoint", backup: Target, &[], |target| text(target.endpoint.as_ref()?.as_str())),
     key!("backup.region", backup: Target, &[], |target| text(target.region.as_ref()?.as_str())),
@@ -111,6 +117,7 @@ pub const KEYS: &[Key] = &[
 const NAMED: &[Output] = &[Output::HostName, Output::Certificate, Output::Imd];
 const ADDRESSED: &[Output] = &[Output::Certificate, Output::Acme, Output::Imd];
 const ACME: &[Output] = &[Output::Acme];
+const IMD: &[Output] = &[Output::Imd];
 const NETWORK: &[Output] = &[Output::Network];
 const UPDATES: &[Output] = &[Output::Updates];
 const WIFI: &[Output] = &[Output::Wifi];
@@ -147,6 +154,54 @@ pub struct Change {
     pub before: Option<String>,
     /// What it is, as TOML. Absent: not chosen any more.
     pub after: Option<String>,
+    /// Whether a secret has become another one, of which neither is told, nor the earlier one kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_secret: bool,
+}
+
+impl Change {
+    /// A secret has become another one.
+    #[must_use]
+    pub fn of_secret(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            before: None,
+            after: None,
+            is_secret: true,
+        }
+    }
+
+    /// What happened, for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "default".to_owned());
+        let (before, after) = (shown(&self.before), shown(&self.after));
+        if self.is_secret {
+            format!("{}: (changed)", self.key)
+        } else {
+            format!("{}: {before} -> {after}", self.key)
+        }
+    }
+}
+
+/// Whether some of these changes can be taken back: earlier secrets are not kept.
+#[must_use]
+pub fn can_be_undone(changes: &[Change]) -> bool {
+    changes.iter().any(|change| !change.is_secret)
+}
+
+/// What differs between two settings and the secrets that belong to them.
+pub fn diff_with_secrets(
+    (old, old_secrets): (&Settings, &Secrets),
+    (new, new_secrets): (&Settings, &Secrets),
+) -> Vec<Change> {
+    let mut changes = diff(old, new);
+    for key in old_secrets.changed(new_secrets) {
+        if !changes.iter().any(|change| change.key == key) {
+            changes.push(Change::of_secret(key));
+        }
+    }
+    changes
 }
 
 /// What differs between two settings.
@@ -158,6 +213,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Vec<Change> {
                 key: key.name.to_owned(),
                 before,
                 after,
+                is_secret: false,
             })
         })
         .collect()

@@ -6,6 +6,7 @@
 //! - `outputs`: the files that a box with these settings has, and what has to take them up.
 //! - `plan`, `apply`: what differs, and making it true, or leaving everything as it was.
 //! - `acme`: a certificate for the box's own domain from an authority that all devices trust.
+//! - `federation`: whether people talk with those of other servers.
 //! - `target`: where backups are sent; `updates`: where new versions come from, and the file of that which was written by hand.
 //! - `change`: changes on a running box, by whom, with `history` and undo; `trial`: the network goes back unless confirmed.
 //!
@@ -14,6 +15,7 @@
 pub mod acme;
 pub mod apply;
 pub mod change;
+pub mod federation;
 pub mod history;
 pub mod keys;
 pub mod outputs;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub updates: updates::Updates,
     /// A certificate for the domain from an authority that all devices trust.
     pub acme: acme::Acme,
+    /// Whether people talk with those of other servers.
+    pub federation: federation::Federation,
     /// Where backups are sent every night. Absent: nowhere.
     pub backup: Option<target::Target>,
 }

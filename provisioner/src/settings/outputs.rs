@@ -11,7 +11,6 @@ use crate::firstboot::{certificates, ssh};
 use crate::imd_config;
 use crate::system::System;
 use crate::tuning;
-use crate::tuning::report::Outcome;
 
 /// Something of the box that follows from its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +183,7 @@ impl Output {
                 .collect(),
             Self::Imd => vec![everyone(
                 imd_config::PATH,
-                Content::Text(imd_config::render(&state.domain())),
+                Content::Text(imd_config::render(&state.domain(), &settings.federation)),
             )],
         }
     }
@@ -309,7 +308,7 @@ impl Action {
                     .with_context(|| format!("reloading {unit}"))?;
                 runs(system, unit)
             }
-            Self::Tune => tune(files, system, state),
+            Self::Tune => tuning::follow(files, system, &state.settings.profile()),
             Self::SwitchWifi => switch_wifi(files, system, state),
             Self::Order => {
                 // The timer does it within the hour otherwise.
@@ -356,15 +355,6 @@ fn switch_wifi(files: &Files, system: &dyn System, state: &BoxState) -> Result<(
 fn is_as_before(old: &BoxState, new: &BoxState) -> bool {
     let about = |state: &BoxState| (state.settings.acme.clone(), state.settings.domain.clone());
     about(old) == about(new)
-}
-
-fn tune(files: &Files, system: &dyn System, state: &BoxState) -> Result<()> {
-    let wanted = tuning::wanted(files, &state.settings.profile())?;
-    let rows = tuning::apply::apply(&tuning::machine::Machine { files, system }, &wanted);
-    match rows.iter().find(|row| row.outcome == Outcome::Failed) {
-        Some(row) => bail!("tuning: {}: {}", row.name, row.note),
-        None => Ok(()),
-    }
 }
 
 /// Fails for a unit that has failed. One that is off, or not there, is none of a setting's business.

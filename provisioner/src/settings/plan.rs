@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Change, diff};
+use super::keys::{Change, diff_with_secrets};
 use super::outputs::{ALL, Action, Content, Output, Piece};
 use super::secrets::Secrets;
 use crate::files::Files;
@@ -36,7 +36,7 @@ pub struct Plan {
 /// What differs between the box as it is and as `new` says. `old` is what it was set to.
 ///
 /// # Errors
-/// The secrets cannot be written as JSON.
+/// The secrets cannot be read, or written as JSON.
 pub fn plan(
     files: &Files,
     old: &BoxState,
@@ -45,7 +45,10 @@ pub fn plan(
     when: When,
 ) -> Result<Plan> {
     let mut plan = Plan {
-        changes: diff(&old.settings, &new.settings),
+        changes: diff_with_secrets(
+            (&old.settings, &Secrets::load(files)?),
+            (&new.settings, secrets),
+        ),
         needs_host_key: new.settings.ssh_enabled == Some(true),
         ..Plan::default()
     };
@@ -94,11 +97,7 @@ impl Plan {
 
     /// What would be done, a line each, for people.
     pub fn lines(&self) -> Vec<String> {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "default".to_owned());
-        let changes = self.changes.iter().map(|change| {
-            let (before, after) = (shown(&change.before), shown(&change.after));
-            format!("{}: {before} -> {after}", change.key)
-        });
+        let changes = self.changes.iter().map(Change::line);
         let steps = self.steps();
         changes
             .chain(steps.iter().map(ToString::to_string))

@@ -106,6 +106,9 @@ pub fn read(document: &Document, known: Known<'_>) -> Wishes {
     settings.acme = root
         .table("acme")
         .map_or_else(Default::default, |table| super::acme::read(table, domain));
+    settings.federation = root
+        .table("federation")
+        .map_or_else(Default::default, super::federation::read);
     if let Some((target, secret)) = root
         .table("backup")
         .and_then(|table| super::target::read(table, known.s3))

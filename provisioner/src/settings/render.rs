@@ -37,6 +37,10 @@ pub fn updates(updates: &Updates) -> String {
             "channel",
             updates.channel.as_ref().map(|name| quoted(name.as_str())),
         ),
+        (
+            "pinned",
+            updates.pinned.as_ref().map(|name| quoted(name.as_str())),
+        ),
         ("automatic", updates.automatic.map(|on| on.to_string())),
         (
             "window",

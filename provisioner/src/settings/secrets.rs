@@ -114,6 +114,17 @@ impl Secrets {
         Ok(merged)
     }
 
+    /// The keys whose secrets are others in `new`, where there were some before or are some then.
+    pub fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let table = [
+            ("setup_code", self.setup_code != new.setup_code),
+            ("wifi.password", self.wifi != new.wifi),
+            ("backup.secret_key", self.s3 != new.s3),
+        ];
+        let changed = table.into_iter().filter(|(_, is_changed)| *is_changed);
+        changed.map(|(key, _)| key).collect()
+    }
+
     /// The file that holds them.
     ///
     /// # Errors

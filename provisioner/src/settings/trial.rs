@@ -1,10 +1,12 @@
 //! A change of the network is on trial until somebody confirms it over the new one; otherwise it goes back. The card's
 //! changes are not: they come at a start, and whoever has the card can change it again.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, Wifi};
-use crate::model::network::Network;
+use crate::model::network::{Ipv4, Ipv6, Network};
 
 /// How long a change waits for its confirmation, in seconds.
 pub const PATIENCE_SECONDS: u32 = 120;
@@ -85,6 +87,39 @@ pub enum Effect {
 #[error("no change of the network waits for a confirmation")]
 pub struct NothingWaits;
 
+/// Whether a request that came to the box at `reached` shows that it can be reached by the network on trial. A fixed address
+/// that is new wants a request that came by the cable's device, whose present addresses are in `links`: one that came by Wi-Fi, or over an
+/// address that the box had before and has no more, says nothing of it. Where a router gives out the addresses, any does.
+#[must_use]
+pub fn is_shown_by(
+    before: &Links,
+    network: Option<&Network>,
+    links: &[(String, IpAddr)],
+    reached: IpAddr,
+) -> bool {
+    let former = fixed_addresses(before.network.as_ref());
+    let mut new = fixed_addresses(network);
+    new.retain(|address| !former.contains(address));
+    let reached = reached.to_canonical();
+    new.is_empty()
+        || new.contains(&reached)
+        || links
+            .iter()
+            .any(|(device, address)| *address == reached && !device.starts_with("wl"))
+}
+
+fn fixed_addresses(network: Option<&Network>) -> Vec<IpAddr> {
+    let v4 = network.and_then(|network| match network.ipv4 {
+        Ipv4::Fixed(address, _) => Some(IpAddr::V4(address)),
+        Ipv4::Dhcp | Ipv4::Off => None,
+    });
+    let v6 = network.and_then(|network| match network.ipv6 {
+        Ipv6::Fixed(address, _) => Some(IpAddr::V6(address)),
+        Ipv6::Auto | Ipv6::Off => None,
+    });
+    v4.into_iter().chain(v6).collect()
+}
+
 /// What becomes of a trial.
 ///
 /// # Errors
@@ -114,7 +149,6 @@ pub fn step(trial: &Trial, event: Event) -> Result<(Trial, Vec<Effect>), Nothing
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::network::Ipv4;
 
     fn fixed() -> Links {
         Links {
@@ -142,6 +176,45 @@ mod tests {
         let trial: Trial = serde_json::from_str(text).unwrap();
         let before = Links::default();
         assert_eq!(trial, Trial::Trying { before });
+    }
+
+    #[test]
+    fn a_new_fixed_address_is_shown_by_a_request_that_came_over_the_cable() {
+        let links: Vec<(String, IpAddr)> = [
+            ("end0", "10.0.0.2"),
+            ("end0", "fe80::5"),
+            ("wlan0", "10.0.0.77"),
+        ]
+        .map(|(device, address)| (device.to_owned(), address.parse().unwrap()))
+        .into();
+        let dhcp = Links::default();
+        let other = Links {
+            network: Some(Network {
+                ipv4: "10.0.0.9/24".parse().unwrap(),
+                ..Network::default()
+            }),
+            wifi: None,
+        };
+        let new = fixed().network;
+        for (before, network, reached, is_shown) in [
+            (&dhcp, &new, "10.0.0.2", true),
+            (&dhcp, &new, "::ffff:10.0.0.2", true),
+            // The same device by IPv6: its network works.
+            (&dhcp, &new, "fe80::5", true),
+            (&dhcp, &new, "10.0.0.77", false),
+            (&dhcp, &new, "192.168.1.20", false),
+            (&other, &new, "10.0.0.9", false),
+            (&other, &new, "10.0.0.2", true),
+            // The router's business, or the same address with another router.
+            (&fixed(), &dhcp.network, "192.168.1.20", true),
+            (&fixed(), &new, "10.0.0.77", true),
+        ] {
+            let shown = is_shown_by(before, network.as_ref(), &links, reached.parse().unwrap());
+            assert_eq!(shown, is_shown, "{reached}");
+        }
+        // Before the device has it, too: whoever has come that way has shown it.
+        let reached = "10.0.0.2".parse().unwrap();
+        assert!(is_shown_by(&dhcp, new.as_ref(), &[], reached));
     }
 
     /// Every state with every event.

@@ -9,7 +9,7 @@ use settings_file::{Table, parse};
 use super::outputs::{Content, Piece};
 use super::render::HEAD;
 use crate::files::{Access, Files};
-use crate::model::{AuthorityFile, ChannelName, UpdateUrl};
+use crate::model::{AuthorityFile, ChannelName, UpdateUrl, VersionName};
 use crate::update::channel::{PATH, Source};
 use crate::update::window::Window;
 
@@ -23,6 +23,9 @@ pub struct Updates {
     /// Absent: stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
+    /// The only version that is offered. Absent: the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<VersionName>,
     /// Whether the box installs by itself at night. Absent: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub automatic: Option<bool>,
@@ -88,6 +91,7 @@ pub(super) fn read(mut table: Table<'_>) -> Updates {
     let updates = Updates {
         url: table.optional("url", UpdateUrl::parse),
         channel: table.optional("channel", ChannelName::parse),
+        pinned: table.optional("pinned", VersionName::parse),
         automatic: table.optional("automatic", parse::boolean),
         window: table.optional("window", Window::parse),
         authority: table.optional("authority", AuthorityFile::parse),
@@ -144,6 +148,7 @@ mod tests {
         let updates = Updates {
             url: Some(UpdateUrl::new("https://u.example/p").unwrap()),
             channel: Some(ChannelName::new("beta").unwrap()),
+            pinned: Some(VersionName::new("1.2.3").unwrap()),
             automatic: Some(true),
             window: Some("23:00-01:30".parse().unwrap()),
             authority: Some(AuthorityFile::new("/etc/perch/ca.crt").unwrap()),
@@ -152,6 +157,7 @@ mod tests {
         assert_eq!(source.folder().unwrap(), "https://u.example/p");
         assert_eq!((source.channel(), source.automatic), ("beta", true));
         assert_eq!(source.window, updates.window);
+        assert_eq!(source.pinned.as_deref(), Some("1.2.3"));
         assert_eq!(source.authority.as_deref(), Some("/etc/perch/ca.crt"));
     }
 }

@@ -49,7 +49,18 @@ fn steps(machine: &Machine<'_>, settings: &[Setting]) -> Vec<Step> {
     settings
         .iter()
         .flat_map(|setting| plan(setting, &machine.observe(setting)))
+        .map(|step| possible(machine, step))
         .collect()
+}
+
+/// A file that the kernel lets nobody write is none of this machine's settings.
+fn possible(machine: &Machine<'_>, mut step: Step) -> Step {
+    if let (Change::Write(_), Target::File(path)) = (&step.change, &step.target)
+        && machine.is_read_only(path)
+    {
+        step.change = Change::NotAvailable("this kernel lets nobody change it".to_owned());
+    }
+    step
 }
 
 fn carry_out(machine: &Machine<'_>, step: &Step) -> Row {

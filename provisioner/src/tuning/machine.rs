@@ -167,6 +167,13 @@ impl Machine<'_> {
         })
     }
 
+    /// Whether the kernel lets nobody, root included, write a file of /proc or /sys.
+    pub fn is_read_only(&self, path: &str) -> bool {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = std::fs::metadata(self.files.path(path));
+        metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o222 == 0)
+    }
+
     /// Writes a value that [`super::plan`] decided on.
     ///
     /// # Errors

@@ -1,6 +1,12 @@
 //! The outcome of a run: one table for people, one JSON document for programs.
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::files::{Access, Files};
+
+/// The last report since the boot, for programs and the page.
+pub const PATH: &str = "/run/perch/apply.json";
 
 /// What came of one setting in one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +75,31 @@ impl Report {
             ok: settings.iter().all(|row| row.outcome != Outcome::Failed),
             settings,
         }
+    }
+
+    /// The last one since the boot. `None`: none has been written, or by another version.
+    ///
+    /// # Errors
+    /// It is there, but cannot be read.
+    pub fn last(files: &Files) -> Result<Option<Self>> {
+        let text = files.read(PATH)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Keeps it as the last one.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, files: &Files) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self).context("writing the result as JSON")?;
+        files.replace(PATH, &json, Access::Everyone).map(drop)
+    }
+
+    /// With the rows of another run in the place of all that `is_replaced`.
+    #[must_use]
+    pub fn with(self, rows: Vec<Row>, is_replaced: impl Fn(&Row) -> bool) -> Self {
+        let stays = self.settings.into_iter().filter(|row| !is_replaced(row));
+        Self::new(rows.into_iter().chain(stays).collect())
     }
 
     /// The table, and below it one line that counts the outcomes.

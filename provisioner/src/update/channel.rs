@@ -25,6 +25,8 @@ pub struct Source {
     pub url: Option<String>,
     /// `stable` unless said otherwise.
     pub channel: Option<String>,
+    /// The only version that is offered; absent: the newest.
+    pub pinned: Option<String>,
     /// Authorities (PEM) that the server's certificate is checked against; absent: the system's.
     pub authority: Option<String>,
     /// Install by itself at night; absent: no.
@@ -88,7 +90,7 @@ pub struct Offer {
     pub notes: String,
 }
 
-/// The newest release for this box that is newer than what runs, if there is one.
+/// The newest release for this box that is newer than what runs, if there is one; where a version is pinned, that one alone.
 ///
 /// # Errors
 /// The list is for another channel or of a newer format.
@@ -107,10 +109,14 @@ pub fn newer(
         );
     }
     let folder = source.folder()?;
+    let is_wanted = |version: &str| {
+        let pinned = source.pinned.as_deref();
+        pinned.is_none_or(|pinned| pinned == version) && compare(version, running).is_gt()
+    };
     let offers = channel
         .releases
         .iter()
-        .filter(|offer| offer.compatible == compatible && compare(&offer.version, running).is_gt());
+        .filter(|offer| offer.compatible == compatible && is_wanted(&offer.version));
     let best = offers.max_by(|a, b| compare(&a.version, &b.version));
     best.map(|offer| {
         if offer.bundle.contains('/') || offer.bundle.starts_with('.') {
@@ -282,6 +288,25 @@ mod tests {
             )
         );
         assert_eq!(newer(&list, &source(), "pi", "1.2.0").unwrap(), None);
+    }
+
+    #[test]
+    fn a_pinned_version_is_the_only_one_that_is_offered() {
+        let list = channel(&[("pi", "1.1.0"), ("pi", "1.2.0"), ("pi", "1.3.0")]);
+        for (pinned, running, found) in [
+            ("1.2.0", "1.0.0", Some("1.2.0")),
+            ("1.2.0", "1.2.0", None),
+            // Going back is asked for by hand.
+            ("1.1.0", "1.2.0", None),
+            ("1.4.0", "1.0.0", None),
+        ] {
+            let source = Source {
+                pinned: Some(pinned.to_owned()),
+                ..source()
+            };
+            let best = newer(&list, &source, "pi", running).unwrap();
+            assert_eq!(best.map(|release| release.version).as_deref(), found);
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 
-use super::FOLDER;
 use crate::files::Files;
 use crate::system::System;
 
@@ -15,9 +15,13 @@ const DATABASE: &str = "/var/lib/imd/imd.sqlite";
 /// What belongs to a database besides its file.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-fn copy_of(part: &str) -> String {
-    format!("{FOLDER}/before/imd.sqlite{part}")
-}
+/// The copy that is made before the trial.
+const BEFORE: &str = "/var/lib/perch/update/before";
+/// The same, from when it is certain that it takes the database's place until it has.
+const RESTORING: &str = "/var/lib/perch/update/restoring";
+/// What was written during a trial whose database was not kept.
+pub const AFTER: &str = "/var/lib/perch/update/after";
+const NAME: &str = "imd.sqlite";
 
 /// Bytes that a copy needs.
 #[must_use]
@@ -33,74 +37,62 @@ pub fn size(files: &Files) -> u64 {
 /// The disk is full or failing.
 pub fn keep(files: &Files, system: &dyn System) -> Result<()> {
     drop_copy(files)?;
-    files.change()?;
-    let (new, kept) = (
-        files.path(format!("{FOLDER}/before.new")),
-        files.path(format!("{FOLDER}/before")),
-    );
-    if new.exists() {
-        fs::remove_dir_all(&new).with_context(|| format!("removing {}", new.display()))?;
-    }
-    fs::create_dir_all(&new).with_context(|| format!("making {}", new.display()))?;
-    for part in PARTS {
-        let from = files.path(format!("{DATABASE}{part}"));
-        if from.exists() {
-            let to = new.join(format!("imd.sqlite{part}"));
-            // cp keeps the owner.
-            let (from, to) = (text(&from)?, text(&to)?);
-            system.run(&["cp", "-a", "--reflink=auto", &from, &to], None)?;
-        }
-    }
-    system.run(&["sync", "-f", &text(&new)?], None)?;
-    files.rename(&new, &kept)
+    copy_whole(files, system, BEFORE)
 }
 
-/// Puts the copy back where the schema is another now than it was. What was written since then stays in `after` beside it.
-/// Returns whether it did.
+/// Puts the copy back where the schema is another now than it was. What was written since then is in `after` beside it, in place of what an
+/// earlier trial left there. Returns whether it did.
+///
+/// A power cut or a fault at any step leaves enough to go on from when it is called again: until the database of the trial is whole in
+/// `after`, nothing else changes; from then on the copy is called `restoring` and is put in its place, however far that had come.
 ///
 /// # Errors
 /// The disk is full or failing.
 pub fn restore(files: &Files, system: &dyn System) -> Result<bool> {
-    let kept = files.path(copy_of(""));
-    if !kept.exists() {
-        return Ok(false);
+    if !files.path(RESTORING).exists() {
+        let kept = files.path(format!("{BEFORE}/{NAME}"));
+        if !kept.exists() {
+            return Ok(false);
+        }
+        let (before, now) = (
+            schema(&kept)?,
+            schema(&files.path(DATABASE)).unwrap_or_default(),
+        );
+        if before == now {
+            drop_copy(files)?;
+            return Ok(false);
+        }
+        remove_whole(files, AFTER)?;
+        copy_whole(files, system, AFTER)?;
+        files.rename(&files.path(BEFORE), &files.path(RESTORING))?;
     }
-    let (before, now) = (
-        schema(&kept)?,
-        schema(&files.path(DATABASE)).unwrap_or_default(),
-    );
-    if before == now {
-        drop_copy(files)?;
-        return Ok(false);
-    }
-    let after = files.path(format!("{FOLDER}/after"));
-    fs::create_dir_all(&after).with_context(|| format!("making {}", after.display()))?;
-    for part in PARTS {
-        let place = files.path(format!("{DATABASE}{part}"));
-        if place.exists() {
-            files.change()?;
-            let aside = after.join(format!("imd.sqlite{part}"));
-            let (from, to) = (text(&place)?, text(&aside)?);
-            // Copied, not moved: a power cut here finds both, and does it again.
-            system.run(&["cp", "-a", &from, &to], None)?;
+    put_back(files, system)?;
+    remove_whole(files, RESTORING)?;
+    Ok(true)
+}
+
+/// What can fail for want of room comes first; what follows only gives names. The server is not started in between.
+fn put_back(files: &Files, system: &dyn System) -> Result<()> {
+    let new = |part: &str| format!("{DATABASE}{part}.restored");
+    let parts = ["", "-wal"].map(|part| (part, files.path(format!("{RESTORING}/{NAME}{part}"))));
+    for (part, from) in &parts {
+        files.remove(new(part))?;
+        if from.exists() {
+            copy(files, system, from, &files.path(new(part)))?;
         }
     }
-    system.run(&["sync", "-f", &text(&after)?], None)?;
+    system.run(&["sync", "-f", &text(&files.path(new("")))?], None)?;
     // The log of the newer database must not be taken for that of the older one.
-    for part in ["-wal", "-shm"] {
+    for part in ["-shm", "-wal"] {
         files.remove(format!("{DATABASE}{part}"))?;
     }
-    for part in ["-wal", ""] {
-        let from = files.path(copy_of(part));
+    for (part, from) in &parts {
         if from.exists() {
-            let new = files.path(format!("{DATABASE}{part}.restored"));
-            system.run(&["cp", "-a", &text(&from)?, &text(&new)?], None)?;
-            system.run(&["sync", "-f", &text(&new)?], None)?;
-            files.rename(&new, &files.path(format!("{DATABASE}{part}")))?;
+            let place = files.path(format!("{DATABASE}{part}"));
+            files.rename(&files.path(new(part)), &place)?;
         }
     }
-    drop_copy(files)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Removes the copy if there is one.
@@ -108,12 +100,59 @@ pub fn restore(files: &Files, system: &dyn System) -> Result<bool> {
 /// # Errors
 /// It cannot be removed.
 pub fn drop_copy(files: &Files) -> Result<()> {
-    let kept = files.path(format!("{FOLDER}/before"));
-    if kept.exists() {
+    remove_whole(files, RESTORING)?;
+    remove_whole(files, BEFORE)
+}
+
+/// When a trial that failed left what was written during it in [`AFTER`], in seconds since 1970. `None`: nothing is there.
+#[must_use]
+pub fn aside(files: &Files) -> Option<i64> {
+    let about = fs::metadata(files.path(AFTER)).ok()?;
+    let since = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(since.as_secs().cast_signed())
+}
+
+/// Copies the database into a folder that is not there yet, so that it is there whole or not at all.
+fn copy_whole(files: &Files, system: &dyn System, folder: &str) -> Result<()> {
+    let new = format!("{folder}.new");
+    remove_whole(files, &new)?;
+    files.change()?;
+    let new = files.path(new);
+    fs::create_dir_all(&new).with_context(|| format!("making {}", new.display()))?;
+    for part in PARTS {
+        let from = files.path(format!("{DATABASE}{part}"));
+        if from.exists() {
+            copy(files, system, &from, &new.join(format!("{NAME}{part}")))?;
+        }
+    }
+    system.run(&["sync", "-f", &text(&new)?], None)?;
+    files.rename(&new, &files.path(folder))
+}
+
+/// Removes a folder: it is whole, or has another name and counts no more.
+fn remove_whole(files: &Files, folder: &str) -> Result<()> {
+    let gone = files.path(format!("{folder}.gone"));
+    let remove = || -> Result<()> {
         files.change()?;
-        fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
+        fs::remove_dir_all(&gone).with_context(|| format!("removing {}", gone.display()))
+    };
+    if gone.exists() {
+        remove()?;
+    }
+    let place = files.path(folder);
+    if place.exists() {
+        files.rename(&place, &gone)?;
+        remove()?;
     }
     Ok(())
+}
+
+/// cp keeps the owner.
+fn copy(files: &Files, system: &dyn System, from: &Path, to: &Path) -> Result<()> {
+    files.change()?;
+    let (from, to) = (text(from)?, text(to)?);
+    let command = ["cp", "-a", "--reflink=auto", &from, &to];
+    system.run(&command, None).map(drop)
 }
 
 /// The schema's version, `PRAGMA user_version`: in the header (<https://sqlite.org/fileformat.html> §1.3, bytes 60 to 63), or in the

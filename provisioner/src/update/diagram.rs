@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::machine::{Event, Release, Slot, State, step};
+use super::machine::{Effect, Event, Release, Slot, State, step};
 
-/// One of each state.
+/// One of each state; of a trial that failed, also one that is not undone yet.
 #[must_use]
 pub fn states() -> Vec<State> {
     let release = || Release {
@@ -28,12 +28,21 @@ pub fn states() -> Vec<State> {
         State::Committed {
             version: "2.0.0".to_owned(),
             slot: Slot::B,
+            settled: false,
         },
         State::Failed {
             release: release(),
             during: "trial".to_owned(),
             reason: "it does not work".to_owned(),
             boots: vec![],
+            undo: None,
+        },
+        State::Failed {
+            release: release(),
+            during: "trial".to_owned(),
+            reason: "it does not work".to_owned(),
+            boots: vec![],
+            undo: Some(Slot::A),
         },
     ]
 }
@@ -66,6 +75,7 @@ pub fn events() -> Vec<(String, Event)> {
         Event::Leave { from: Slot::A },
         Event::Healthy("2.0.0".to_owned()),
         Event::Unhealthy("it does not work".to_owned()),
+        Event::Settled,
     ]
     .into_iter()
     .map(|event| (event.name().to_owned(), event))
@@ -92,7 +102,9 @@ pub fn mermaid() -> String {
     for state in states() {
         for (name, event) in events() {
             if let Ok((next, effects)) = step(&state, event)
-                && (next.name() != state.name() || !effects.is_empty())
+                // A state that stays as it is counts where something is done for it, besides tidying up.
+                && (next.name() != state.name()
+                    || effects.iter().any(|effect| *effect != Effect::DropDatabase))
             {
                 lines.insert(format!(
                     "    {} --> {}: {name}\n",

@@ -3,17 +3,18 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::FOLDER;
 use super::login::{Account, send_to_oneself};
 use super::machine::Slot;
+use super::surroundings::Surroundings;
 use super::tls;
 use crate::files::Files;
 use crate::firstboot::certificates::AUTHORITY;
+use crate::firstboot::identity;
 use crate::firstboot::state::BoxState;
 use crate::imd_config;
 use crate::system::System;
@@ -29,37 +30,100 @@ const START_OF_PAGE: Duration = Duration::from_secs(30);
 /// The account that logs in: made for the watch, removed after it.
 const NAME: &str = "perch-health-check";
 
-/// Watches the system until it can be trusted.
+/// What is tried over TLS, as a client would.
+pub trait Client {
+    /// Somebody logs in and sends a message, which arrives.
+    ///
+    /// # Errors
+    /// What did not work.
+    fn chat(&self) -> Result<()>;
+
+    /// The box's first page comes.
+    ///
+    /// # Errors
+    /// It does not.
+    fn page(&self) -> Result<()>;
+}
+
+/// Watches the system until it can be trusted. `before`: what the version before had around it.
 ///
 /// # Errors
 /// One sentence on what it does not do.
-pub fn watch(files: &Files, system: &dyn System, slot: Slot) -> Result<()> {
-    let begun = Instant::now();
+pub fn watch(files: &Files, system: &dyn System, slot: Slot, before: Surroundings) -> Result<()> {
+    watch_as(&Local { files, system }, files, system, slot, before)
+}
+
+/// The same, with a client of one's own.
+///
+/// # Errors
+/// As above.
+pub fn watch_as(
+    client: &dyn Client,
+    files: &Files,
+    system: &dyn System,
+    slot: Slot,
+    before: Surroundings,
+) -> Result<()> {
+    let begun = system.elapsed();
     let first = loop {
         match server(system)? {
             Server::Runs(start) => break start,
-            Server::Waits(_) if begun.elapsed() < START => sleep(PAUSE),
+            Server::Waits(_) if system.elapsed() - begun < START => system.pause(PAUSE),
             Server::Waits(why) => bail!("{why}"),
         }
     };
     settled(system)?;
-    chat(files, system)?;
-    let chatted = Instant::now();
-    while chatted.elapsed() < STEADY {
+    client.chat()?;
+    let chatted = system.elapsed();
+    while system.elapsed() - chatted < STEADY {
         match server(system)? {
-            Server::Runs(start) if start == first => sleep(PAUSE),
+            Server::Runs(start) if start == first => system.pause(PAUSE),
             _ => bail!(
                 "the chat server stopped by itself within a minute: {}",
                 last_words(system)
             ),
         }
     }
-    clock(files, system)?;
+    while let Err(lost) = network(files, system, before) {
+        if system.elapsed() - begun >= START {
+            return Err(lost);
+        }
+        system.pause(PAUSE);
+    }
+    clock(files, system, before)?;
     writable(files)?;
     whole(system, slot)?;
     no_failed_units(system)?;
-    page(files)?;
-    chat(files, system)
+    client.page()?;
+    client.chat()
+}
+
+/// What the version before had: a box that is on no network is updated all the same.
+fn network(files: &Files, system: &dyn System, before: Surroundings) -> Result<()> {
+    let now = Surroundings::look(files, system.now());
+    if before.has_address && !now.has_address {
+        bail!("the box has no address in its network any more, as it had with the version before");
+    }
+    if before.has_gateway && !now.has_gateway {
+        bail!("the box has no gateway in its network any more, as it had with the version before");
+    }
+    Ok(())
+}
+
+/// This machine, as a client on it sees it.
+struct Local<'a> {
+    files: &'a Files,
+    system: &'a dyn System,
+}
+
+impl Client for Local<'_> {
+    fn chat(&self) -> Result<()> {
+        chat(self.files, self.system)
+    }
+
+    fn page(&self) -> Result<()> {
+        page(self.files)
+    }
 }
 
 /// How the chat server is.
@@ -136,7 +200,7 @@ fn last_words(system: &dyn System) -> String {
 
 /// Waits until nothing is being started any more, for two minutes at the most: the watch itself is one of the jobs.
 fn settled(system: &dyn System) -> Result<()> {
-    let begun = Instant::now();
+    let begun = system.elapsed();
     loop {
         let jobs = system.run(&["systemctl", "list-jobs", "--no-legend", "--plain"], None)?;
         let others = jobs.lines().filter(|line| {
@@ -145,13 +209,13 @@ fn settled(system: &dyn System) -> Result<()> {
         if others.count() == 0 {
             return Ok(());
         }
-        if begun.elapsed() > Duration::from_secs(120) {
+        if system.elapsed() - begun > Duration::from_secs(120) {
             bail!(
                 "the system did not finish starting: {}",
                 jobs.replace('\n', "; ")
             );
         }
-        sleep(PAUSE);
+        system.pause(PAUSE);
     }
 }
 
@@ -213,15 +277,17 @@ fn random() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn clock(files: &Files, system: &dyn System) -> Result<()> {
-    let built = fs::metadata(files.path("/usr/lib/clock-epoch"))
-        .and_then(|about| about.modified())
-        .context("the image does not say when it was made")?;
-    let built = built
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs().cast_signed());
-    if system.now().unix_timestamp() < built {
+/// The clock is neither before the image nor before what it was, where something holds it over a restart.
+fn clock(files: &Files, system: &dyn System, before: Surroundings) -> Result<()> {
+    let now = system.now().unix_timestamp();
+    if now < identity::build_time(files).unix_timestamp() {
         bail!("the clock is before the time at which the new version was made");
+    }
+    if let Some(left) = before.clock.filter(|left| now < *left) {
+        bail!(
+            "the clock went back by {} s in the restart into the new version",
+            left - now
+        );
     }
     Ok(())
 }

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+#[path = "machine_start.rs"]
+mod start;
+
 /// One of the two places that a system can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Slot {
@@ -91,6 +94,9 @@ pub enum State {
         version: String,
         /// Where it is.
         slot: Slot,
+        /// Whether all that follows from it is done: the boot loader knows, and the kept database is gone. A start does the rest.
+        #[serde(default)]
+        settled: bool,
     },
     /// The old version runs, for this reason.
     Failed {
@@ -102,6 +108,10 @@ pub enum State {
         reason: String,
         /// Starts of the slot that failed, by boot ID: none if nothing of it was heard.
         boots: Vec<String>,
+        /// The slot to go back to, for as long as something of the trial is not undone. Absent: nothing is left to undo. A start does
+        /// the rest.
+        #[serde(default)]
+        undo: Option<Slot>,
     },
 }
 
@@ -138,6 +148,8 @@ pub enum Event {
     Healthy(String),
     /// It does not.
     Unhealthy(String),
+    /// All that follows from a state is done.
+    Settled,
 }
 
 /// What is to be done, in this order.
@@ -169,7 +181,21 @@ pub enum Effect {
     Distrust,
     /// Remove the kept database.
     DropDatabase,
+    /// Say that all before is done, if it is.
+    Settle,
 }
+
+/// What undoes a trial. Each can be done again, and is done although one before it did not work: a boot loader that cannot be told is no
+/// reason to leave the database as it is.
+const UNDO: [Effect; 4] = [
+    Effect::Return,
+    Effect::RestoreDatabase,
+    Effect::KeepJournal,
+    Effect::Settle,
+];
+
+/// What ends a trial that is trusted. As above.
+const COMMIT: [Effect; 3] = [Effect::Trust, Effect::DropDatabase, Effect::Settle];
 
 /// An event that makes no sense in a state.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -209,7 +235,13 @@ impl State {
         }
     }
 
-    fn failed(&self, reason: String) -> Self {
+    /// Whether something of a trial is still to be undone; nothing else is begun before.
+    #[must_use]
+    pub fn is_being_undone(&self) -> bool {
+        matches!(self, Self::Failed { undo: Some(_), .. })
+    }
+
+    fn failed(&self, reason: String, undo: Option<Slot>) -> Self {
         let boots = match self {
             Self::Trial { boots, .. } => boots.clone(),
             _ => Vec::new(),
@@ -220,6 +252,7 @@ impl State {
                 during: self.name().to_owned(),
                 reason,
                 boots,
+                undo,
             },
             None => self.clone(),
         }
@@ -241,6 +274,7 @@ impl Event {
             Self::Started { .. } => "started",
             Self::Healthy(_) => "healthy",
             Self::Unhealthy(_) => "unhealthy",
+            Self::Settled => "settled",
         }
     }
 }
@@ -252,6 +286,7 @@ impl Event {
 pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal> {
     use State::{Available, Committed, Downloading, Failed, Idle, Installed, Preflight, Trial};
     let next = match (state, event) {
+        (Failed { undo: Some(_), .. }, Event::Found(_)) => (state.clone(), vec![]),
         // Or it would be tried again every night.
         (
             Failed {
@@ -266,9 +301,10 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal
         }
         (Idle | Available { .. }, Event::NothingNew) => (Idle, vec![]),
         (Committed { .. } | Failed { .. }, Event::NothingNew) => (state.clone(), vec![]),
-        (Idle | Available { .. } | Committed { .. } | Failed { .. }, Event::Install(release)) => {
-            (Preflight { release }, vec![Effect::Preflight])
-        }
+        (
+            Idle | Available { .. } | Committed { .. } | Failed { undo: None, .. },
+            Event::Install(release),
+        ) => (Preflight { release }, vec![Effect::Preflight]),
         (Preflight { release }, Event::Cleared) => match release.source {
             Some(_) => (
                 Downloading {
@@ -291,7 +327,7 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal
             vec![Effect::BeginTrial],
         ),
         (Preflight { .. } | Downloading { .. } | Installed { .. }, Event::Refused(reason)) => {
-            (state.failed(reason), vec![])
+            (state.failed(reason, None), vec![])
         }
         (Installed { release }, Event::Leave { from }) => (
             Trial {
@@ -306,19 +342,21 @@ pub fn step(state: &State, event: Event) -> Result<(State, Vec<Effect>), Illegal
             Committed {
                 version,
                 slot: from.other(),
+                settled: false,
             },
-            vec![Effect::Trust, Effect::DropDatabase],
+            COMMIT.to_vec(),
         ),
         (Trial { .. }, Event::Unhealthy(reason)) => (
             with_verdict(state, reason),
             vec![Effect::Distrust, Effect::Restart],
         ),
-        // The server has been stopped by then: it is started again by the restart.
-        (Trial { .. }, Event::Refused(reason)) => (
-            state.failed(reason),
-            vec![Effect::DropDatabase, Effect::Return, Effect::Restart],
+        // The server has been stopped by then: it is started again by the restart, after which the rest is undone.
+        (Trial { from, .. }, Event::Refused(reason)) => (
+            state.failed(reason, Some(*from)),
+            vec![Effect::Return, Effect::DropDatabase, Effect::Restart],
         ),
-        (state, Event::Started { slot, first, boot }) => started(state, slot, first, &boot),
+        (Committed { .. } | Failed { .. }, Event::Settled) => (settled(state), vec![]),
+        (state, Event::Started { slot, first, boot }) => start::started(state, slot, first, &boot),
         (state, event) => {
             return Err(Illegal {
                 state: state.name(),
@@ -337,80 +375,14 @@ fn with_verdict(state: &State, reason: String) -> State {
     state
 }
 
-/// A start, by design or after a power cut or a fault.
-fn started(state: &State, slot: Slot, first: Slot, boot: &str) -> (State, Vec<Effect>) {
-    use State::{Available, Committed, Downloading, Failed, Idle, Installed, Preflight, Trial};
-    match state {
-        Idle | Available { .. } | Failed { .. } => (state.clone(), vec![]),
-        // Nothing has been activated: the other slot is written again when its time comes.
-        Preflight { release } | Downloading { release } | Installed { release } => (
-            Available {
-                release: release.clone(),
-            },
-            vec![],
-        ),
-        Trial { from, verdict, .. } if slot != *from => {
-            let mut state = state.clone();
-            if let Trial { boots, .. } = &mut state {
-                boots.push(boot.to_owned());
-            }
-            let effects = match verdict {
-                None => vec![Effect::Watch],
-                // The power was cut between the verdict and its effect.
-                Some(_) => vec![Effect::Distrust, Effect::Restart],
-            };
-            (state, effects)
-        }
-        // Cut before the boot loader was told.
-        Trial {
-            release,
-            boots,
-            verdict: None,
-            ..
-        } if first == slot && boots.is_empty() => (
-            Available {
-                release: release.clone(),
-            },
-            vec![Effect::DropDatabase],
-        ),
-        Trial { boots, verdict, .. } => {
-            let reason = verdict.clone().unwrap_or_else(|| unheard(boots));
-            (
-                state.failed(reason),
-                vec![Effect::RestoreDatabase, Effect::KeepJournal, Effect::Return],
-            )
-        }
-        Committed {
-            slot: committed, ..
-        } if slot == *committed => (state.clone(), vec![]),
-        Committed { version, .. } => (
-            Failed {
-                release: Release {
-                    version: version.clone(),
-                    source: None,
-                    bytes: None,
-                    downgrade: false,
-                },
-                during: state.name().to_owned(),
-                reason: "the new version did not start any more after it had been accepted"
-                    .to_owned(),
-                boots: Vec::new(),
-            },
-            vec![Effect::RestoreDatabase, Effect::Return],
-        ),
+fn settled(state: &State) -> State {
+    let mut state = state.clone();
+    match &mut state {
+        State::Committed { settled, .. } => *settled = true,
+        State::Failed { undo, .. } => *undo = None,
+        _ => {}
     }
-}
-
-/// The reason where the slot on trial could not say it itself.
-fn unheard(boots: &[String]) -> String {
-    match boots.len() {
-        0 => "the new version did not start: its kernel, its first programs or its files were not sound"
-            .to_owned(),
-        1 => "the new version started, and stopped or hung before it could be tried".to_owned(),
-        times => format!(
-            "the new version started {times} times, and stopped or hung each time before it could be tried"
-        ),
-    }
+    state
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ fn an_update_that_works_goes_through_every_state_to_committed() {
             Effect::Restart,
             Effect::Watch,
             Effect::Trust,
-            Effect::DropDatabase
+            Effect::DropDatabase,
+            Effect::Settle
         ]
     );
 }
@@ -85,10 +86,7 @@ fn a_trial_that_is_not_healthy_ends_in_the_old_slot_with_its_own_reason() {
     let (sick, effects) = step(&trial(&["b1"], None), Event::Unhealthy("no login".into())).unwrap();
     assert_eq!(effects, [Effect::Distrust, Effect::Restart]);
     let (end, effects) = step(&sick, started(Slot::A, Slot::B)).unwrap();
-    assert_eq!(
-        effects,
-        [Effect::RestoreDatabase, Effect::KeepJournal, Effect::Return]
-    );
+    assert_eq!(effects, UNDO);
     let State::Failed { reason, boots, .. } = end else {
         panic!("{end:?}")
     };
@@ -132,7 +130,8 @@ fn a_power_cut_while_preparing_leaves_the_update_available() {
         State::Installed { release: release() },
     ] {
         let (next, effects) = step(&state, started(Slot::A, Slot::A)).unwrap();
-        assert_eq!((next.name(), effects.len()), ("available", 0));
+        assert_eq!(next.name(), "available");
+        assert_eq!(effects, [Effect::DropDatabase]);
     }
 }
 
@@ -143,6 +142,7 @@ fn a_version_that_was_left_is_not_offered_again_but_one_that_was_not_fetched_is(
         during: during.to_owned(),
         reason: "no login".to_owned(),
         boots: vec![],
+        undo: None,
     };
     for (during, version, next) in [
         ("trial", "2.0.0", "failed"),
@@ -172,6 +172,99 @@ fn a_roll_back_downloads_nothing() {
     let (state, effects) = step(&state, Event::Cleared).unwrap();
     assert_eq!(state.name(), "installed");
     assert_eq!(effects, [Effect::BeginTrial]);
+}
+
+fn failed(undo: Option<Slot>) -> State {
+    State::Failed {
+        release: release(),
+        during: "trial".to_owned(),
+        reason: "no login".to_owned(),
+        boots: vec!["b0".to_owned()],
+        undo,
+    }
+}
+
+fn committed(settled: bool) -> State {
+    State::Committed {
+        version: "2.0.0".to_owned(),
+        slot: Slot::B,
+        settled,
+    }
+}
+
+#[test]
+fn what_follows_from_an_end_is_done_at_every_start_until_it_is_settled() {
+    let away = [Effect::Distrust, Effect::Restart];
+    for (state, slot, wanted) in [
+        (failed(Some(Slot::A)), Slot::A, &UNDO[..]),
+        // The power was cut before the boot loader was told.
+        (failed(Some(Slot::A)), Slot::B, &away[..]),
+        (failed(None), Slot::A, &[Effect::DropDatabase]),
+        (committed(false), Slot::B, &COMMIT[..]),
+        (committed(true), Slot::B, &[]),
+    ] {
+        let (next, effects) = step(&state, started(slot, Slot::A)).unwrap();
+        assert_eq!((&next, &effects[..]), (&state, wanted));
+    }
+    for (before, after) in [
+        (failed(Some(Slot::A)), failed(None)),
+        (committed(false), committed(true)),
+    ] {
+        assert_eq!(step(&before, Event::Settled).unwrap(), (after, vec![]));
+    }
+}
+
+#[test]
+fn nothing_is_begun_before_the_last_trial_is_undone() {
+    let left = failed(Some(Slot::A));
+    assert!(step(&left, Event::Install(release())).is_err());
+    let newer = Release {
+        version: "2.1.0".to_owned(),
+        ..release()
+    };
+    let found = step(&left, Event::Found(newer)).unwrap();
+    assert_eq!(found, (left, vec![]));
+}
+
+#[test]
+fn a_step_to_the_trial_that_is_refused_is_undone_as_a_trial_that_failed() {
+    let (next, effects) = step(&trial(&[], None), Event::Refused("full".into())).unwrap();
+    assert_eq!(
+        effects,
+        [Effect::Return, Effect::DropDatabase, Effect::Restart]
+    );
+    assert!(next.is_being_undone());
+    let (_, effects) = step(&next, started(Slot::A, Slot::A)).unwrap();
+    assert_eq!(effects, UNDO);
+}
+
+#[test]
+fn a_version_that_was_accepted_and_starts_no_more_is_undone_with_its_journal() {
+    for settled in [false, true] {
+        let (next, effects) = step(&committed(settled), started(Slot::A, Slot::B)).unwrap();
+        assert_eq!(effects, UNDO);
+        assert!(
+            matches!(next, State::Failed { during, undo: Some(Slot::A), .. } if during == "committed")
+        );
+    }
+}
+
+#[test]
+fn states_of_the_version_before_are_read() {
+    let release = r#""release":{"version":"2.0.0","source":null,"bytes":null}"#;
+    for (text, wanted) in [
+        (
+            r#"{"state":"committed","version":"2.0.0","slot":"B"}"#.to_owned(),
+            "settled: false",
+        ),
+        (
+            format!(r#"{{"state":"failed",{release},"during":"trial","reason":"x","boots":[]}}"#),
+            "undo: None",
+        ),
+    ] {
+        let state: State = serde_json::from_str(&text).unwrap();
+        assert!(format!("{state:?}").contains(wanted), "{state:?}");
+    }
 }
 
 /// Every state with every event: either a next state, or an error; and a start is never an error.

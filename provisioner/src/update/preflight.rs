@@ -1,11 +1,9 @@
 //! What speaks against an update, each with what to do about it.
 
-use std::fs;
-
 use anyhow::Result;
 
 use super::backup_age::{self, Backups};
-use super::database;
+use super::{database, surroundings};
 use crate::disk::look;
 use crate::files::Files;
 use crate::system::System;
@@ -17,23 +15,27 @@ pub struct Facts {
     pub free: u64,
     /// Bytes that the copy of the database takes.
     pub database: u64,
-    /// Seconds since 1970, and when the image was made.
+    /// Seconds since 1970.
     pub now: i64,
-    /// As above.
-    pub built: i64,
+    /// Whether something has told the time since the start.
+    pub knows_the_time: bool,
     /// Lines of the kernel's about the disk since the start.
     pub disk_errors: Vec<String>,
     /// Why the disk says that it fails; absent: it does not, or says nothing.
     pub disk_fails: Option<String>,
     /// The processor's temperature in thousandths of a degree; absent: not available.
     pub temperature: Option<i64>,
-    /// The kernel has seen the supply's voltage too low; absent: not available.
+    /// Whether the supply's voltage is too low now; absent: the machine does not tell.
     pub low_voltage: Option<bool>,
+    /// Lines of the kernel's about power or heat since the start.
+    pub strain: Vec<String>,
     /// What is known of the backups.
     pub backups: Backups,
 }
 
-/// Left free besides the copy of the database: RAUC's indexes, the journal, what people write meanwhile.
+/// Of the database: as it is before the trial, and if that fails what was written during it, and the first one on its way back.
+const COPIES: u64 = 3;
+/// Left free besides the copies of the database: RAUC's indexes, the journal, what people write meanwhile.
 const RESERVE: u64 = 64 << 20;
 /// Above this the processor slows down, and a card is at its limit.
 const HOT: i64 = 80_000;
@@ -42,19 +44,19 @@ const HOT: i64 = 80_000;
 #[must_use]
 pub fn refusals(facts: &Facts) -> Vec<String> {
     let mut found = Vec::new();
-    let needed = facts.database + RESERVE;
+    let needed = COPIES * facts.database + RESERVE;
     if facts.free < needed {
         found.push(format!(
-            "{} MiB are free on the data partition and {} are needed for a copy of the database: delete old messages or uploads \
+            "{} MiB are free on the data partition and {} are needed, also for copies of the database, so that all can be undone: delete old messages or uploads \
              (`imd retention`), or use a larger card",
             facts.free >> 20,
             needed >> 20
         ));
     }
-    if facts.now < facts.built {
+    if !facts.knows_the_time {
         found.push(
-            "the clock is not set, so that no signature can be checked: connect the box to a network with a time server, or set one \
-             (`provisioner settings set time.servers=…`)"
+            "nothing has told the box the time since its start, so that no signature can be checked: connect it to a network with a time \
+             server, set one (`provisioner settings set time.servers=…`), or give it your device's time on its page /setup/time"
                 .to_owned(),
         );
     }
@@ -80,6 +82,15 @@ pub fn refusals(facts: &Facts) -> Vec<String> {
             "the power supply's voltage is too low: use the Raspberry Pi's own supply, and a short cable".to_owned(),
         );
     }
+    if facts.low_voltage != Some(true)
+        && let Some(line) = facts.strain.last()
+    {
+        found.push(format!(
+            "the power supply or the heat was bad {} times since the start (the last: {line}): use the Raspberry Pi's own supply with a short \
+             cable, give the box air, and restart it",
+            facts.strain.len()
+        ));
+    }
     found.extend(backup_age::judge(&facts.backups, facts.now).refusal());
     found
 }
@@ -103,10 +114,6 @@ pub fn look(files: &Files, system: &dyn System) -> Result<Facts> {
         .matching("/sys/class/hwmon/*/in0_lcrit_alarm")
         .first()
         .and_then(|path| number(path));
-    let built = fs::metadata(files.path("/usr/lib/clock-epoch"))
-        .and_then(|about| about.modified())
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let said = system
         .run(&["journalctl", "-k", "-b", "-o", "cat", "--no-pager"], None)
         .unwrap_or_default();
@@ -114,13 +121,30 @@ pub fn look(files: &Files, system: &dyn System) -> Result<Facts> {
         free: data.blocks_available() * data.fragment_size(),
         database: database::size(files),
         now: system.now().unix_timestamp(),
-        built: built.map_or(0, |since| since.as_secs().cast_signed()),
+        knows_the_time: surroundings::knows_the_time(files, system.now()),
         disk_errors: disk_errors(&said),
         disk_fails: look::against_writing(files),
         temperature: number("/sys/class/thermal/thermal_zone0/temp"),
         low_voltage: voltage.map(|alarm| alarm != 0),
+        strain: strain(&said),
         backups: backup_age::look(files),
     })
+}
+
+/// The kernel's lines about too little power (drivers/hwmon/raspberrypi-hwmon.c; with a hyphen in older kernels of Raspberry Pi) or too
+/// much heat. "Voltage normalised" tells the end of what was told before.
+fn strain(said: &str) -> Vec<String> {
+    const SIGNS: [&str; 4] = [
+        "undervoltage detected",
+        "under-voltage detected",
+        "cpu clock throttled",
+        "critical temperature reached",
+    ];
+    let is_sign = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        SIGNS.iter().any(|sign| line.contains(sign))
+    };
+    said.lines().filter(is_sign).map(str::to_owned).collect()
 }
 
 /// The kernel's lines about a failing disk. A damaged root is none of them: an update is what mends it.
@@ -144,7 +168,7 @@ mod tests {
             free: 1 << 30,
             database: 1 << 20,
             now: 2,
-            built: 1,
+            knows_the_time: true,
             temperature: Some(50_000),
             low_voltage: Some(false),
             ..Facts::default()
@@ -173,7 +197,20 @@ mod tests {
                 },
                 "larger card",
             ),
-            (Facts { now: 0, ..fine() }, "time server"),
+            (
+                Facts {
+                    knows_the_time: false,
+                    ..fine()
+                },
+                "time server",
+            ),
+            (
+                Facts {
+                    strain: vec!["hwmon hwmon1: Undervoltage detected!".into()],
+                    ..fine()
+                },
+                "short cable",
+            ),
             (
                 Facts {
                     disk_errors: vec!["I/O error, dev mmcblk0, sector 5".into()],
@@ -218,6 +255,19 @@ mod tests {
             let found = refusals(&facts);
             assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
         }
+    }
+
+    #[test]
+    fn power_and_heat_are_told_by_the_kernels_log_also_when_they_are_over() {
+        let said = "hwmon hwmon1: Undervoltage detected!\nhwmon hwmon1: Voltage normalised\nusb 1-1: reset\n\
+            Under-voltage detected! (0x00050005)";
+        assert_eq!(
+            strain(said),
+            [
+                "hwmon hwmon1: Undervoltage detected!",
+                "Under-voltage detected! (0x00050005)"
+            ]
+        );
     }
 
     #[test]

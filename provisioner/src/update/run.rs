@@ -1,4 +1,4 @@
-//! Keeps the machine's state and carries its effects out. Each state is on disk before its first effect.
+//! Keeps the machine's state, which is on disk before its first effect; `effects` carries these out.
 
 use std::fs::File;
 use std::time::Duration;
@@ -9,27 +9,22 @@ use super::channel::{self, Source};
 use super::job::Job;
 use super::kept::{Kept, LOCK, Trouble};
 use super::machine::{Effect, Event, Release, State, step};
-use super::{FOLDER, backup_age, database, health, preflight, slots};
-use crate::agent::audit;
-use crate::files::{Access, Files};
+use super::{FOLDER, database, health, slots};
+use crate::files::Files;
 use crate::system::System;
 
 /// Exists while the running slot is on trial.
 pub const ON_TRIAL: &str = "/run/perch/update-trial";
-/// The journal of the slot that failed.
-pub const FAILED_JOURNAL: &str = "/var/lib/perch/update/failed-journal.txt";
-/// Lines of it that are kept.
-const JOURNAL_LINES: &str = "5000";
 
 /// The box, the only one at work on its update.
 pub struct Updater<'a> {
-    files: &'a Files,
-    system: &'a dyn System,
-    kept: Kept,
+    pub(super) files: &'a Files,
+    pub(super) system: &'a dyn System,
+    pub(super) kept: Kept,
     /// How long to wait before the server is stopped for the restart.
-    wait: Option<Duration>,
+    pub(super) wait: Option<Duration>,
     /// Who wants it although the newest backup is too old.
-    without_backup: Option<String>,
+    pub(super) without_backup: Option<String>,
     _lock: File,
 }
 
@@ -115,6 +110,11 @@ impl<'a> Updater<'a> {
     /// An update is under way already, or the state cannot be written.
     pub fn install(&mut self, release: Release) -> Result<()> {
         self.end_what_was_interrupted()?;
+        if self.kept.update.is_being_undone() {
+            bail!(
+                "what the last update has changed is not all undone yet: restart the box, which does the rest (page Power, or `provisioner power restart`)"
+            );
+        }
         self.kept.trouble = None;
         self.take(Event::Install(release))
     }
@@ -139,6 +139,10 @@ impl<'a> Updater<'a> {
         let known = slots::version_in(self.system, other);
         let running = channel::running(self.files).unwrap_or_default();
         let version = self.kept.other_version(known, &running);
+        let schema = database::schema_now(self.files);
+        if let Some(gap) = self.kept.too_new_for(version.as_deref(), schema) {
+            bail!("{gap}");
+        }
         self.install(Release {
             version: version.unwrap_or_else(|| "as it was before".to_owned()),
             source: None,
@@ -163,15 +167,20 @@ impl<'a> Updater<'a> {
     /// # Errors
     /// A step failed; the next start tries again.
     pub fn started(&mut self) -> Result<()> {
-        let boot = self
-            .files
-            .read("/proc/sys/kernel/random/boot_id")?
-            .unwrap_or_default();
+        let boot = self.boot()?;
         self.take(Event::Started {
             slot: slots::booted(self.files)?,
             first: slots::first(self.system)?,
-            boot: boot.replace('-', ""),
-        })
+            boot: boot.clone(),
+        })?;
+        self.kept.last_boot = Some(boot);
+        self.kept.save(self.files)
+    }
+
+    /// This start, as the journal names it.
+    pub(super) fn boot(&self) -> Result<String> {
+        let boot = self.files.read("/proc/sys/kernel/random/boot_id")?;
+        Ok(boot.unwrap_or_default().replace('-', ""))
     }
 
     /// Watches the slot on trial, and commits it or leaves it.
@@ -180,21 +189,44 @@ impl<'a> Updater<'a> {
     /// The state cannot be written.
     pub fn watch(&mut self) -> Result<()> {
         let slot = slots::booted(self.files)?;
-        let event = match health::watch(self.files, self.system, slot) {
-            Ok(()) => Event::Healthy(channel::running(self.files)?),
+        let found = health::watch(self.files, self.system, slot, self.kept.before);
+        self.watched(found)
+    }
+
+    /// What was found of the slot on trial.
+    ///
+    /// # Errors
+    /// The state cannot be written, or the boot loader cannot be told.
+    pub fn watched(&mut self, found: Result<()>) -> Result<()> {
+        let event = match found {
+            Ok(()) => {
+                self.kept.schema = database::schema_now(self.files);
+                Event::Healthy(channel::running(self.files)?)
+            }
             Err(error) => Event::Unhealthy(format!("{error:#}")),
         };
         self.take(event)
+    }
+
+    fn leave_over(&mut self, error: &anyhow::Error) {
+        self.kept.left_over.get_or_insert(format!("{error:#}"));
     }
 
     /// One event, and those that its effects lead to.
     fn take(&mut self, event: Event) -> Result<()> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
+            if matches!(event, Event::Started { .. }) {
+                self.kept.left_over = None;
+            }
             let (state, effects) = step(&self.kept.update, event)?;
             self.kept.update = state;
             self.kept.save(self.files)?;
+            let (mut fault, mut is_done) = (None, true);
             for effect in effects {
+                if effect == Effect::Settle && !is_done {
+                    break;
+                }
                 match self.carry_out(effect) {
                     Ok(None) => {}
                     Ok(Some(event)) => {
@@ -205,162 +237,35 @@ impl<'a> Updater<'a> {
                         next = Some(Event::Refused(format!("{error:#}")));
                         break;
                     }
-                    Err(error) => return Err(error),
+                    Err(error) if may_wait(effect) => {
+                        eprintln!("<4>left to the next start: {error:#}");
+                        self.leave_over(&error);
+                        is_done = false;
+                    }
+                    // What follows does not build on it: a restart, or the rest of what is undone.
+                    Err(error) => {
+                        self.leave_over(&error);
+                        fault.get_or_insert(error);
+                        is_done = false;
+                    }
                 }
+            }
+            if let Some(fault) = fault {
+                // The fault itself says more than that it cannot be kept.
+                let _ = self.kept.save(self.files);
+                return Err(fault);
+            }
+            if !is_done {
+                self.kept.save(self.files)?;
             }
         }
         Ok(())
     }
+}
 
-    fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>> {
-        let (files, system) = (self.files, self.system);
-        match effect {
-            Effect::Preflight => return self.preflight().map(Some),
-            Effect::Write => return self.write().map(Some),
-            Effect::BeginTrial => {
-                self.kept.left = channel::running(files).ok();
-                return Ok(Some(Event::Leave {
-                    from: slots::booted(files)?,
-                }));
-            }
-            Effect::KeepDatabase => {
-                if let Some(time) = self.wait {
-                    std::thread::sleep(time);
-                }
-                system.run(&["systemctl", "stop", "imd.service"], None)?;
-                database::keep(files, system)?;
-            }
-            Effect::Activate => {
-                let booted = slots::booted(files)?;
-                slots::activate(system, booted.other(), booted)?;
-            }
-            Effect::Restart => {
-                system.run(&["systemctl", "reboot"], None)?;
-            }
-            Effect::Watch => {
-                files.replace(ON_TRIAL, b"", Access::Everyone)?;
-            }
-            Effect::RestoreDatabase => {
-                if database::restore(files, system)? {
-                    eprintln!(
-                        "the database is what it was before the update; what was written since is in {FOLDER}/after"
-                    );
-                }
-            }
-            Effect::KeepJournal => self.keep_journal()?,
-            Effect::Return => {
-                let booted = slots::booted(files)?;
-                slots::activate(system, booted, booted)?;
-                slots::mark(system, booted.other(), booted, false)?;
-            }
-            Effect::Trust => {
-                let booted = slots::booted(files)?;
-                slots::mark(system, booted, booted, true)?;
-                files.remove(ON_TRIAL)?;
-            }
-            Effect::Distrust => {
-                let booted = slots::booted(files)?;
-                slots::mark(system, booted, booted, false)?;
-            }
-            Effect::DropDatabase => database::drop_copy(files)?,
-        }
-        Ok(None)
-    }
-
-    fn preflight(&self) -> Result<Event> {
-        let State::Preflight { release } = &self.kept.update else {
-            return Ok(Event::Cleared);
-        };
-        let mut facts = preflight::look(self.files, self.system)?;
-        if release.source.is_none() {
-            // Whoever goes back does so because something does not work, and nothing is written for it.
-            facts.backups = backup_age::Backups::default();
-        }
-        if let Some(who) = &self.without_backup
-            && let Some(reason) = backup_age::judge(&facts.backups, facts.now).refusal()
-        {
-            self.log_choice(who, &release.version, reason)?;
-            facts.backups = backup_age::Backups::default();
-        }
-        let mut found = preflight::refusals(&facts);
-        let running = channel::running(self.files)?;
-        let older = channel::compare(&release.version, &running).is_le();
-        if release.source.is_some() && !release.version.is_empty() && older && !release.downgrade {
-            found.push(format!(
-                "version {} is not newer than {running}, which runs; `--downgrade` installs it all the same",
-                release.version
-            ));
-        }
-        Ok(if found.is_empty() {
-            Event::Cleared
-        } else {
-            Event::Refused(found.join("; "))
-        })
-    }
-
-    /// What the owner takes upon himself is in the log of administration.
-    fn log_choice(&self, who: &str, version: &str, reason: String) -> Result<()> {
-        eprintln!("<4>version {version} is installed all the same: {reason}");
-        let entry = audit::Entry {
-            at: String::new(),
-            who: who.to_owned(),
-            action: "update.without-backup".to_owned(),
-            subject: version.to_owned(),
-            error: None,
-        };
-        audit::add(self.files, self.system.now(), entry)
-    }
-
-    fn write(&mut self) -> Result<Event> {
-        let State::Downloading { release } = self.kept.update.clone() else {
-            return Ok(Event::Written);
-        };
-        self.kept.began = Some(self.system.now().unix_timestamp());
-        self.kept.save(self.files)?;
-        let source = Source::read(self.files)?;
-        let place = release.source.as_deref().unwrap_or_default();
-        let authority = source
-            .authority
-            .as_deref()
-            .filter(|_| place.starts_with("https://"));
-        slots::write(self.files, self.system, place, authority, release.downgrade)?;
-        if release.downgrade {
-            println!(
-                "installed version {} on purpose, although it is older",
-                release.version
-            );
-        }
-        Ok(Event::Written)
-    }
-
-    fn keep_journal(&self) -> Result<()> {
-        let State::Failed { boots, reason, .. } = &self.kept.update else {
-            return Ok(());
-        };
-        let mut text = format!("{reason}\n");
-        for boot in boots {
-            let said = self
-                .system
-                .run(
-                    &[
-                        "journalctl",
-                        "-b",
-                        boot,
-                        "-n",
-                        JOURNAL_LINES,
-                        "--no-pager",
-                        "-o",
-                        "short-iso",
-                    ],
-                    None,
-                )
-                .unwrap_or_else(|error| format!("{error:#}"));
-            text += &format!("\n-- start {boot}\n{said}\n");
-        }
-        self.files
-            .replace(FAILED_JOURNAL, text.as_bytes(), Access::Root)
-            .map(drop)
-    }
+/// Effects that tidy up. A start on which one does not work is none that failed: the boot loader would leave the slot after three.
+fn may_wait(effect: Effect) -> bool {
+    matches!(effect, Effect::DropDatabase | Effect::KeepJournal)
 }
 
 /// Effects whose failure is an outcome of the update, and not a fault of the box.

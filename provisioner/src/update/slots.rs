@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::machine::Slot;
+use super::reasons::reason;
 use crate::files::Files;
 use crate::system::System;
 
@@ -87,7 +88,9 @@ pub fn write(
         (_, said) => {
             let text = last_error(&reason.unwrap_or(said));
             if source.starts_with("https://") && has_stalled(system, begun) {
-                bail!("the server stopped sending, and was given up after five minutes ({text})");
+                bail!(
+                    "the server stopped sending, and was given up after five minutes ({text}); try again later"
+                );
             }
             bail!("{text}")
         }
@@ -160,7 +163,9 @@ pub fn version_of(system: &dyn System, place: &str, authority: Option<&str>) -> 
     match status {
         0 => {}
         // timeout(1)'s own.
-        124 => bail!("the server did not answer in time"),
+        124 => bail!(
+            "the server did not answer in time: look whether the box reaches the internet, and try again later"
+        ),
         _ => bail!("{}", last_error(&said)),
     }
     let about: serde_json::Value =
@@ -187,69 +192,9 @@ fn last_error(said: &str) -> String {
         .or_else(|| said.lines().rev().find(|line| !line.trim().is_empty()));
     let text = line.unwrap_or("RAUC gave no reason").trim();
     match reason(text) {
-        Some(plain) => format!("{plain} ({text})"),
+        Some((plain, remedy)) => format!("{plain} ({text}): {remedy}"),
         None => text.to_owned(),
     }
-}
-
-/// RAUC's errors in an owner's words.
-fn reason(text: &str) -> Option<&'static str> {
-    let table = [
-        (
-            "certificate has expired",
-            "the bundle was signed with a key that has expired",
-        ),
-        (
-            "certificate is not yet valid",
-            "the bundle was signed with a key that is not valid yet; is the clock right?",
-        ),
-        (
-            "certificate revoked",
-            "the bundle was signed with a key that has been taken back",
-        ),
-        (
-            "signature verification failed",
-            "the bundle is not signed by whom this box trusts, or was changed",
-        ),
-        (
-            "Verify error",
-            "the bundle is not signed by whom this box trusts",
-        ),
-        (
-            "Compatible mismatch",
-            "the bundle is for another kind of box",
-        ),
-        (
-            "lower than the minimum",
-            "the bundle is older than what runs; `--downgrade` installs it all the same",
-        ),
-        ("No space left", "the disk is full"),
-        // RAUC before 1.15.1 on Linux from 6.19 on: a Pi 5 with Debian's kernel.
-        (
-            "Unexpected dm-verity status",
-            "the RAUC of this box does not understand its kernel, so it cannot install updates; write the newer image to its card",
-        ),
-        // dm-verity's word for a block that is not what was signed.
-        (
-            "reading from file: Input/output error",
-            "the bundle was changed or damaged on its way",
-        ),
-        // What stands at its end is none of RAUC's signatures.
-        ("Signature size", "the bundle is not complete"),
-        ("unexpected end", "the bundle is not complete"),
-        ("truncated", "the bundle is not complete"),
-        ("Invalid bundle", "the bundle is not complete, or is none"),
-        (
-            "Input/output error",
-            "the bundle could not be read to its end, or was changed",
-        ),
-        ("Timeout", "the server did not answer in time"),
-        ("timed out", "the server did not answer in time"),
-    ];
-    table
-        .iter()
-        .find(|(part, _)| text.contains(part))
-        .map(|(_, plain)| *plain)
 }
 
 /// Lets the boot loader take a slot next, three times at most.
@@ -338,6 +283,7 @@ pub fn progress(system: &dyn System) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reasons::WHOLE;
     use super::*;
 
     #[test]
@@ -351,7 +297,7 @@ mod tests {
         let said = "Signature size (8102940191) exceeds bundle size";
         assert_eq!(
             last_error(said),
-            format!("the bundle is not complete ({said})")
+            format!("the bundle is not complete ({said}): {WHOLE}")
         );
         assert_eq!(last_error("LastError: something new"), "something new");
         assert_eq!(last_error(""), "RAUC gave no reason");

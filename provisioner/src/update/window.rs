@@ -15,9 +15,11 @@ pub struct Window {
     to: u16,
 }
 
-/// Not two times.
+/// Not two times, or too near to each other.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no window; accepted: two different times of the day, such as 03:00-05:00")]
+#[error(
+    "\"{0}\" is no window; accepted: two times of the day, at least 15 minutes apart, such as 03:00-05:00"
+)]
 pub struct NoWindow(String);
 
 impl Default for Window {
@@ -29,9 +31,14 @@ impl Default for Window {
     }
 }
 
+const DAY: u16 = 24 * 60;
+/// In minutes. The timer looks every ten (`perch-update-night.timer`).
+const SHORTEST: u16 = 15;
+
 impl Window {
     /// What is accepted, for people.
-    pub const ACCEPTED: &'static str = "two different times of the day, such as \"03:00-05:00\"";
+    pub const ACCEPTED: &'static str =
+        "two times of the day, at least 15 minutes apart, such as \"03:00-05:00\"";
 
     /// Reads it from a settings file.
     ///
@@ -40,6 +47,11 @@ impl Window {
     pub fn parse(value: &Value<'_>) -> Result<Self, String> {
         let read = value.as_str().unwrap_or_default().parse();
         read.map_err(|_| Self::ACCEPTED.to_owned())
+    }
+
+    /// How long it is.
+    fn minutes(self) -> u16 {
+        (self.to + DAY - self.from) % DAY
     }
 
     /// Whether a time of the day, in minutes after midnight, is in it.
@@ -75,7 +87,7 @@ impl FromStr for Window {
             })
         });
         times
-            .filter(|window| window.from != window.to)
+            .filter(|window| window.minutes() >= SHORTEST)
             .ok_or_else(|| NoWindow(text.to_owned()))
     }
 }
@@ -124,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_window_is_hit_by_a_timer_of_ten_minutes() {
+        let short: Window = "23:53-00:08".parse().unwrap();
+        for late in 0..10 {
+            let hits = (0..144).filter(|turn| short.holds((turn * 10 + late) % DAY));
+            assert!(hits.count() >= 1, "{late}");
+        }
+    }
+
+    #[test]
     fn what_is_no_window_is_refused() {
         for text in [
             "",
@@ -131,6 +152,8 @@ mod tests {
             "3:00-5:00",
             "25:00-26:00",
             "03:00-03:00",
+            "03:00-03:14",
+            "23:55-00:05",
             "03:60-04:00",
         ] {
             assert_eq!(text.parse::<Window>(), Err(NoWindow(text.to_owned())));

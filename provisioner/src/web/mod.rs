@@ -3,6 +3,7 @@
 //! - `texts`: the catalogues of all texts; `page`: what every page has; `templates/`, `static/`: what they look like.
 //! - `visitor`: who is there (cookie, language, address, session), and what a form brought; `guard`: slows guesses down.
 //! - `figures`: how the machine is; `sampler`, `history`: how it was; `verdict`: whether all is well; `chart`: draws it.
+//! - `held`: secrets between the preview of a change and the change.
 //! - `settings_words`: what settings say in English, in the reader's language.
 //! - `files`: large files to a browser and from one.
 //! - `store`: sessions, in a database of its own; `imd`: the client of the admin API.
@@ -15,6 +16,7 @@ pub mod chart;
 pub mod figures;
 pub mod files;
 pub mod guard;
+pub mod held;
 pub mod history;
 pub mod imd;
 pub mod page;
@@ -75,6 +77,8 @@ pub struct Web {
     pub history: history::History,
     /// The root, and a folder on the data partition.
     machine: (PathBuf, PathBuf),
+    /// Secrets that wait for a change to be made.
+    pub held: held::Held,
     /// Failed sign-ins.
     pub guard: guard::Guard,
     /// Signs tokens of forms and cookies of known browsers.
@@ -96,6 +100,7 @@ impl Web {
             backups: options.backups.clone(),
             history: history::History::open(&options.state.join("history.db"))?,
             machine: (options.root.clone(), options.state.clone()),
+            held: held::Held::default(),
             guard: guard::Guard::default(),
             key,
         }))

@@ -91,12 +91,18 @@ impl Store {
         Ok(key.to_vec())
     }
 
-    /// Begins a session and returns what the browser's cookie has.
+    /// Begins the session of a new cookie (see [`new_id`]).
     ///
     /// # Errors
     /// The database fails.
-    pub fn begin(&self, name: &str, address: &str, browser: &str, now: i64) -> Result<String> {
-        let id = new_id()?;
+    pub fn begin(
+        &self,
+        id: &str,
+        name: &str,
+        address: &str,
+        browser: &str,
+        now: i64,
+    ) -> Result<()> {
         let browser: String = browser.chars().take(200).collect();
         self.with(|c| {
             c.execute(
@@ -105,10 +111,10 @@ impl Store {
             )?;
             c.execute(
                 "INSERT INTO session (hash, name, created, seen, address, browser) VALUES (?1, ?2, ?3, ?3, ?4, ?5)",
-                params![hash(&id), name, now, address, browser],
+                params![hash(id), name, now, address, browser],
             )
-        })?;
-        Ok(id)
+        })
+        .map(drop)
     }
 
     /// The session of a cookie, if it is not over.
@@ -211,6 +217,11 @@ fn hash(id: &str) -> Vec<u8> {
     digest(&SHA256, id.as_bytes()).as_ref().to_vec()
 }
 
+/// By what a cookie is known again where it must not lie itself.
+pub fn mark(id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hash(id))
+}
+
 fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     SystemRandom::new()
@@ -242,7 +253,10 @@ mod tests {
     fn a_session_lasts_until_it_is_ended_or_forgotten() {
         let (_folder, store) = store();
         let now = 1_800_000_000;
-        let id = store.begin("anna", "10.0.0.2", "Firefox", now).unwrap();
+        let id = new_id().unwrap();
+        store
+            .begin(&id, "anna", "10.0.0.2", "Firefox", now)
+            .unwrap();
         let found = store.session(&id, now + 60).unwrap().unwrap();
         assert_eq!(found.name, "anna");
         assert!(store.session("other", now).unwrap().is_none());
@@ -254,7 +268,8 @@ mod tests {
     #[test]
     fn a_session_in_use_ends_after_its_whole_time() {
         let (_folder, store) = store();
-        let id = store.begin("anna", "", "", 0).unwrap();
+        let id = new_id().unwrap();
+        store.begin(&id, "anna", "", "", 0).unwrap();
         let mut now = 0;
         while store.session(&id, now).unwrap().is_some() {
             now += 86_400;

@@ -49,7 +49,7 @@ const FULL: u64 = 256 << 20;
 /// The days in which somebody should do something about the disk.
 const SOON_FULL: u64 = 21;
 /// Time servers are heard within so many seconds of a start, or not.
-const PATIENCE: u64 = 900;
+pub const PATIENCE: u64 = 900;
 /// A backup older than this (in seconds) is as good as none.
 const OLD: i64 = 30 * 86_400;
 /// Another computer may be off for a night or two.

@@ -37,6 +37,8 @@ pub struct Visitor {
     pub t: Texts,
     /// Where they are, as nginx says. Absent: not known.
     pub address: Option<IpAddr>,
+    /// The box's address that they have come to, as nginx says. Absent: not known.
+    pub reached: Option<IpAddr>,
     /// Their session. Absent: they have not signed in.
     pub session: Option<Session>,
     /// The path of the page.
@@ -111,6 +113,11 @@ impl Visitor {
         }
     }
 
+    /// By what the agent knows this browser again.
+    pub fn mark(&self) -> String {
+        store::mark(&self.id)
+    }
+
     /// The address, for people.
     pub fn address_shown(&self) -> String {
         self.address
@@ -135,13 +142,20 @@ impl Visitor {
     /// # Errors
     /// The database fails.
     pub fn begin(&self, web: &Web, name: &str) -> anyhow::Result<Cookies> {
+        self.begin_as(web, &store::new_id()?, name)
+    }
+
+    /// The same with a new cookie that somebody has been told the mark of.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn begin_as(&self, web: &Web, id: &str, name: &str) -> anyhow::Result<Cookies> {
         if let Some(session) = &self.session {
             web.store.end(session.number)?;
         }
-        let id = web
-            .store
-            .begin(name, &self.address_shown(), &self.browser, now())?;
-        let mut cookies = Cookies::default().with(VISIT, &id, store::WHOLE_SECONDS.unsigned_abs());
+        let address = self.address_shown();
+        web.store.begin(id, name, &address, &self.browser, now())?;
+        let mut cookies = Cookies::default().with(VISIT, id, store::WHOLE_SECONDS.unsigned_abs());
         if !name.is_empty() {
             cookies = cookies.with(KNOWN, &sign(web, "known", name), YEAR_SECONDS.into());
         }
@@ -231,8 +245,11 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
     let host = header(headers, axum::http::header::HOST);
     let visitor = Visitor {
         t: Texts(language.unwrap_or(Language::En)),
-        // nginx replaces what the browser may have sent by that name.
+        // nginx replaces what the browser may have sent by these names.
         address: header(headers, HeaderName::from_static("x-real-ip"))
+            .parse()
+            .ok(),
+        reached: header(headers, HeaderName::from_static("x-real-server"))
             .parse()
             .ok(),
         session,

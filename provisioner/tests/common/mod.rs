@@ -12,6 +12,7 @@ pub mod boxes;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use provisioner::files::Files;
@@ -77,6 +78,12 @@ pub struct FakeSystem {
     pub addresses: RefCell<Vec<std::net::IpAddr>>,
     /// Commands that fail.
     pub failing: RefCell<BTreeSet<String>>,
+    /// The time since some moment: waiting takes none.
+    pub elapsed: Cell<Duration>,
+    /// What becomes of units, and when: the time, unit, property, value.
+    pub later: RefCell<Vec<(Duration, &'static str, &'static str, &'static str)>>,
+    /// Where an update was, by what was on the disk, when a command was run.
+    pub states: RefCell<Vec<(String, String)>>,
 }
 
 impl FakeSystem {
@@ -95,6 +102,9 @@ impl FakeSystem {
             answers: RefCell::default(),
             addresses: RefCell::default(),
             failing: RefCell::default(),
+            elapsed: Cell::default(),
+            later: RefCell::default(),
+            states: RefCell::default(),
         }
     }
 
@@ -149,6 +159,12 @@ impl System for FakeSystem {
         stdin: Option<&str>,
     ) -> Result<(i32, String)> {
         self.commands.borrow_mut().push(command.join(" "));
+        let state = self.root.join("var/lib/perch/update/state.json");
+        if let Ok(text) = std::fs::read_to_string(state) {
+            let state: serde_json::Value = serde_json::from_str(&text)?;
+            let name = state["update"]["state"].as_str().unwrap().to_owned();
+            self.states.borrow_mut().push((command.join(" "), name));
+        }
         if self.failing.borrow().contains(&command.join(" ")) {
             return Ok((1, "it does not work today".to_owned()));
         }
@@ -157,6 +173,9 @@ impl System for FakeSystem {
             ["ssh-keygen", .., "-f", path] => {
                 std::fs::write(path, "private key\n")?;
                 std::fs::write(format!("{path}.pub"), "public key\n")?;
+            }
+            ["cp", "-a", .., from, to] => {
+                std::fs::copy(from, to)?;
             }
             ["swapon", ..] => {
                 let size: u64 = get(&self.root, "/sys/block/zram0/disksize")
@@ -196,6 +215,19 @@ impl System for FakeSystem {
 
     fn now(&self) -> OffsetDateTime {
         self.clock.get()
+    }
+
+    fn pause(&self, time: Duration) {
+        let now = self.elapsed.get() + time;
+        self.elapsed.set(now);
+        for (_, unit, property, value) in self.later.borrow().iter().filter(|(at, ..)| *at <= now) {
+            let key = ((*unit).to_owned(), (*property).to_owned());
+            self.units.borrow_mut().insert(key, (*value).to_owned());
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed.get()
     }
 
     fn set_clock(&self, time: OffsetDateTime) -> Result<()> {

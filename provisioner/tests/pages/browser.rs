@@ -11,11 +11,11 @@ use tokio::net::UnixStream;
 
 pub struct Browser {
     socket: PathBuf,
-    address: String,
+    pub address: String,
     pub host: String,
     pub language: &'static str,
     pub cookies: BTreeMap<String, String>,
-    token: String,
+    pub token: String,
 }
 
 pub struct Page {

@@ -108,6 +108,65 @@ async fn nobody_claims_a_box_from_outside_or_after_an_hour() {
 }
 
 #[tokio::test]
+async fn a_phone_with_a_global_address_of_the_boxs_network_claims_it() {
+    let route = "20010db8000000010000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000400 00000001 00000000 00000001     end0\n";
+    let files = [
+        ("/proc/uptime", "60.0 1.0\n"),
+        ("/proc/net/ipv6_route", route),
+    ];
+    let site = Site::start_with(&files).await;
+    let mut outside = site.browser("2001:db8:0:2::7");
+    outside.open("/setup").await;
+    let page = outside.send("/setup", &[("language", "en")]).await;
+    assert!(page.has("not in the box’s local network"), "{}", page.text);
+    let mut anna = site.browser("2001:db8:0:1::7");
+    anna.open("/setup").await;
+    let page = anna.send("/setup", &[("language", "en")]).await;
+    assert_eq!(page.location, "/setup/administrator", "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_claim_belongs_to_the_browser_and_not_to_its_address() {
+    let site = Site::start().await;
+    let mut anna = site.browser(AT_HOME);
+    anna.open("/setup").await;
+    anna.send("/setup", &[("language", "en")]).await;
+    // The browser comes by IPv6 from here on.
+    anna.address = "fd00::23".to_owned();
+    assert_eq!(anna.open("/setup").await.location, "/setup/administrator");
+    anna.open("/setup/administrator").await;
+    let form = [
+        ("name", "anna"),
+        ("password", PASSWORD),
+        ("repeat", PASSWORD),
+    ];
+    let page = anna.send("/setup/administrator", &form).await;
+    assert_eq!(page.location, "/setup/name", "{}", page.text);
+    assert!(site.file("/var/lib/perch/claim.json").contains("fd00::23"));
+}
+
+#[tokio::test]
+async fn who_has_been_overtaken_at_the_same_address_makes_no_account() {
+    let site = Site::start().await;
+    let (mut anna, mut ben) = (site.browser(AT_HOME), site.browser(AT_HOME));
+    for browser in [&mut anna, &mut ben] {
+        browser.open("/setup").await;
+        browser.send("/setup", &[("language", "en")]).await;
+        browser.open("/setup/administrator").await;
+    }
+    let form = [
+        ("name", "anna"),
+        ("password", PASSWORD),
+        ("repeat", PASSWORD),
+    ];
+    let page = anna.send("/setup/administrator", &form).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(site.imd.accounts.lock().unwrap().is_empty());
+    let page = ben.send("/setup/administrator", &form).await;
+    assert_eq!(page.location, "/setup/name", "{}", page.text);
+}
+
+#[tokio::test]
 async fn a_box_with_a_setup_code_is_claimed_with_it_alone() {
     let files = [
         ("/proc/uptime", "90000.0 1.0\n"),
@@ -208,6 +267,13 @@ async fn the_clock_takes_a_later_time_and_no_earlier_one() {
         .await;
     assert_eq!(page.location, "/setup/trust", "{}", page.text);
     assert_eq!(*site.told.clock.lock().unwrap(), Some(1_796_126_400));
+    // Updates wait until the time was told.
+    assert!(
+        site.folder
+            .path()
+            .join("root/run/perch-agent/clock-set")
+            .exists()
+    );
     site.put("/run/systemd/timesync/synchronized", "");
     let page = anna.open("/setup/time").await;
     assert!(

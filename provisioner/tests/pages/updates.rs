@@ -357,6 +357,50 @@ async fn nobody_goes_back_to_a_version_that_was_tried_and_left() {
 }
 
 #[tokio::test]
+async fn a_version_that_cannot_read_the_database_any_more_is_named_and_not_offered() {
+    let site = site().await;
+    other_slot(&site, "0.9.0", "good");
+    let committed = r#"{"update":{"state":"committed","version":"1.0.0","slot":"A"},"left":"0.9.0","left_schema":2,"schema":3}"#;
+    site.put(STATE, committed);
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/updates").await;
+    assert!(
+        page.has("no way back to version 0.9.0") && !page.has("Go back to"),
+        "{}",
+        page.text
+    );
+    anna.send("/admin/updates/back", &[]).await;
+    assert!(!started(&site, "rollback"));
+}
+
+#[tokio::test]
+async fn what_a_failed_update_has_left_is_said() {
+    let site = site().await;
+    let failed = r#""during":"trial","reason":"no login","boots":[]"#;
+    put_state(&site, &format!(r#""state":"failed",{RELEASE},{failed}"#));
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/updates").await;
+    assert!(!page.has("undone yet") && !page.has("update/after"));
+    site.put(
+        STATE,
+        &format!(
+            r#"{{"update":{{"state":"failed",{RELEASE},{failed},"undo":"A"}},"left_over":"the disk is full"}}"#
+        ),
+    );
+    site.put("/var/lib/perch/update/after/imd.sqlite", "");
+    let page = anna.open("/admin/updates").await;
+    assert!(
+        page.has("undone yet") && page.has("the disk is full"),
+        "{}",
+        page.text
+    );
+    assert!(page.has("/var/lib/perch/update/after"));
+    anna.language = "zh";
+    let page = anna.open("/admin/updates").await;
+    assert!(page.has("尚未全部撤销") && page.has("写入的内容不在聊天中"));
+}
+
+#[tokio::test]
 async fn damaged_blocks_are_a_warning() {
     let site = site().await;
     let mut anna = site.anna().await;

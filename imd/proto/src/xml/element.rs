@@ -223,12 +223,6 @@ impl Element {
         })
     }
 
-    /// The same with its attributes alone.
-    #[must_use]
-    pub fn without_children(&self) -> Self {
-        Self::from_parts(self.name.clone(), self.ns.clone(), self.attributes.clone())
-    }
-
     /// Give up the element for its child elements.
     pub fn into_children(self) -> impl Iterator<Item = Self> {
         self.children.into_iter().filter_map(|n| match n {

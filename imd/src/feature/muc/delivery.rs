@@ -65,7 +65,7 @@ impl Delivery {
         if self.complete {
             Queued::whole(Arc::clone(&self.xml))
         } else {
-            Queued::shared(Arc::clone(&self.xml))
+            Queued::shared(Arc::clone(&self.xml), self.to.len())
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         let to: Jid = "a@b/it's".parse().unwrap();
         let delivery = Delivery::one(message.with_attr("to", "old@b"), &to);
         assert_eq!(
-            &*delivery.queued().text(&to),
+            &*delivery.queued().text(&to.clone().into()),
             "<message to='a@b/it&apos;s' from='r@d/n'/>"
         );
     }

@@ -17,6 +17,9 @@ use crate::route;
 use crate::server::Server;
 use crate::session::Queued;
 
+/// Recipients that are dealt with before others have their turn.
+const IN_A_ROW: usize = 32;
+
 /// What one event sends.
 struct Batch {
     commit: Option<Commit>,
@@ -172,9 +175,9 @@ fn deliver_here(
             .count();
         let elsewhere = delivery.to.split_off(here);
         let mut missed = Missed::default();
-        let stanza = delivery.queued();
+        let mut stanza = delivery.queued();
         for to in &delivery.to {
-            deliver_to_client(server, &delivery, &stanza, to, &mut missed);
+            deliver_to_client(server, &delivery, &mut stanza, to, &mut missed);
         }
         wake(server, &delivery, missed.asleep);
         ghosts.extend(missed.ghosts);
@@ -203,14 +206,14 @@ fn is_client_here(server: &Server, jid: &Jid) -> bool {
 fn deliver_to_client(
     server: &Server,
     delivery: &Delivery,
-    stanza: &Queued,
+    stanza: &mut Queued,
     to: &Jid,
     missed: &mut Missed,
 ) {
     let Some(session) = server.directory.session(to) else {
         return missed.ghosts.push(to.clone());
     };
-    session.send_queued(stanza.clone());
+    session.send_copy(stanza);
     if delivery.wakes && push::sleeps(Some(&session)) {
         missed.asleep.push(Arc::clone(&session.user));
     }
@@ -232,13 +235,17 @@ fn wake(server: &Arc<Server>, delivery: &Delivery, mut asleep: Vec<Arc<str>>) {
     });
 }
 
-/// Deliver to all recipients.
+/// Deliver to all recipients. The room speaks in its order all the same when others have their turn in between: `running`
+/// says that whatever comes meanwhile has to be queued.
 async fn deliver(server: &Arc<Server>, delivery: &Delivery, missed: &mut Missed) {
     let mut parsed = None;
-    let stanza = delivery.queued();
-    for to in &delivery.to {
+    let mut stanza = delivery.queued();
+    for (number, to) in delivery.to.iter().enumerate() {
+        if number % IN_A_ROW == IN_A_ROW - 1 {
+            tokio::task::yield_now().await;
+        }
         if is_client_here(server, to) {
-            deliver_to_client(server, delivery, &stanza, to, missed);
+            deliver_to_client(server, delivery, &mut stanza, to, missed);
             continue;
         }
         // Elsewhere, and to accounts: by the way of all stanzas.

@@ -54,7 +54,7 @@ impl Case {
 
     /// The ids that came, once there are so many.
     async fn came(&self, many: usize) -> Vec<String> {
-        let mut all = Vec::new();
+        let mut all: Vec<Arc<str>> = Vec::new();
         let wait = async {
             while all.len() < many {
                 self.session.outbound.take(usize::MAX, &mut all);
@@ -64,7 +64,7 @@ impl Case {
         tokio::time::timeout(Duration::from_secs(10), wait)
             .await
             .unwrap();
-        let id = |stanza: &Queued| stanza.xml().split("id='").nth(1).unwrap()[..1].to_owned();
+        let id = |stanza: &Arc<str>| stanza.split("id='").nth(1).unwrap()[..1].to_owned();
         all.iter().map(id).collect()
     }
 }
@@ -130,4 +130,47 @@ async fn a_message_that_cannot_be_kept_is_not_delivered_and_its_sender_learns_it
     let state = case.handle.state.lock().await;
     let history = &state.as_ref().unwrap().history;
     assert!(history.select(&Wanted::default(), 10, 0).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_message_is_on_its_way_to_many_comes_after_it() {
+    let case = case();
+    let sessions: Vec<_> = (0..100)
+        .map(|number| {
+            let session = Session::new(format!("a{number}@x/r").parse().unwrap(), 1 << 20);
+            case.server.directory.enter(&session, 1).unwrap();
+            session
+        })
+        .collect();
+    let to_all = |id: &str| {
+        let message = Element::new("message", ns::CLIENT).with_attr("id", id);
+        let to = sessions.iter().map(|s| s.jid.clone()).collect();
+        vec![Delivery::new(message, to)]
+    };
+    let have = || {
+        let left = sessions
+            .iter()
+            .map(|s| s.outbound.unacknowledged_stanzas().len());
+        left.collect::<Vec<_>>()
+    };
+    send(&case.server, &case.handle, to_all("1").into()).await;
+    assert_eq!(have(), [1; 100], "nothing was to be waited for");
+    let (answer, commit) = open_commit();
+    let commit = Some((commit, None));
+    let waits = enqueue(&case.server, &case.handle, commit, to_all("2")).unwrap();
+    answer.send(Ok(())).unwrap();
+    while have()[0] < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(have()[99], 1, "others have their turn in between");
+    send(&case.server, &case.handle, to_all("3").into()).await;
+    waits.await.unwrap();
+    while have()[99] < 3 {
+        tokio::task::yield_now().await;
+    }
+    for session in &sessions {
+        let came = session.outbound.close().concat();
+        let order: Vec<_> = came.split("id='").skip(1).map(|m| &m[..1]).collect();
+        assert_eq!(order, ["1", "2", "3"], "{}", session.jid);
+    }
 }

@@ -120,6 +120,11 @@ impl Push {
         let _ = self.sending.acquire_many(AT_ONCE).await;
     }
 
+    /// Whether it is known that an account has no client to be woken.
+    fn has_none(&self, user: &str) -> bool {
+        self.lock().accounts.get(user).is_some_and(|r| r.is_empty())
+    }
+
     async fn of(&self, server: &Server, user: &str) -> Arc<Vec<PushRegistration>> {
         let forgotten = {
             let known = self.lock();
@@ -168,7 +173,12 @@ pub fn sleeps(session: Option<&Arc<Session>>) -> bool {
 
 /// A message has been delivered to an account, or is kept for it: wake those of its clients that sleep.
 pub async fn message(server: &Arc<Server>, user: &str, stanza: &Stanza) {
-    if is_worth_it(&stanza.element, stanza.message_type()) {
+    if !is_worth_it(&stanza.element, stanza.message_type()) {
+        return;
+    }
+    // Most people have no such client: nothing has to be made for them.
+    let nobody = server.config.push.webhook.is_none() && server.push.has_none(user);
+    if !nobody {
         wake(server, user, &stanza.element).await;
     }
 }

@@ -333,6 +333,11 @@ impl TlsSocket {
         !self.outgoing.is_empty() && !self.only_tickets
     }
 
+    /// Whether the socket has taken everything.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
     /// Wait until the socket has taken everything.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.only_tickets = false;

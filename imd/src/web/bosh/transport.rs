@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use imd_proto::Element;
 use imd_proto::xml::StreamEvent;
-use imd_proto::{Element, Jid};
 use tokio::sync::mpsc;
 
 use crate::sasl::ChannelBinding;
-use crate::session::Queued;
+use crate::session::Batch;
 use crate::stream::framing::{framed_xml, stanza_xml};
 use crate::stream::{Header, ReadError, Transport};
 
@@ -33,6 +33,8 @@ pub(super) struct Bosh {
     out: mpsc::Sender<Out>,
     peer: IpAddr,
     authenticated: Arc<AtomicBool>,
+    /// Stanzas that are to be sent.
+    batch: Vec<Arc<str>>,
 }
 
 impl Bosh {
@@ -47,6 +49,7 @@ impl Bosh {
             out,
             peer,
             authenticated,
+            batch: Vec::new(),
         }
     }
 
@@ -78,9 +81,14 @@ impl Transport for Bosh {
         .await
     }
 
-    async fn send_stanzas(&mut self, stanzas: &[Queued], client: &Jid) -> io::Result<()> {
-        for stanza in stanzas {
-            self.say(Out::Xml(stanza_xml(&stanza.text(client)))).await?;
+    fn begin_stanzas(&mut self, fill: impl FnOnce(&mut dyn Batch)) -> io::Result<bool> {
+        fill(&mut self.batch);
+        Ok(self.batch.is_empty())
+    }
+
+    async fn finish_stanzas(&mut self) -> io::Result<()> {
+        for stanza in std::mem::take(&mut self.batch) {
+            self.say(Out::Xml(stanza_xml(&stanza))).await?;
         }
         Ok(())
     }

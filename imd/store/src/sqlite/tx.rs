@@ -1,4 +1,5 @@
-//! What runs inside the writer's transactions, and the transactions themselves: one savepoint for each job.
+//! What runs inside the writer's transactions, and the transactions themselves. Where a job fails, all run again with a savepoint
+//! for each.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,9 +16,9 @@ use super::search::{self, TextChange};
 use crate::{Result, StoreError};
 
 /// Most JIDs whose ids are remembered.
-const CACHED_JIDS: usize = 8192;
+const CACHED_JIDS: usize = 65_536;
 
-/// A piece of work for the writer. It may be run again where its first transaction was lost.
+/// A piece of work for the writer. It may be run again: where its first transaction was lost, or another job in it failed.
 pub(super) trait Job: Send {
     /// Does it, inside a transaction.
     fn run(&mut self, tx: &Tx) -> std::result::Result<(), Fault>;
@@ -149,6 +150,16 @@ impl Tx {
         due
     }
 
+    fn run(&self, job: &mut dyn Job) -> std::result::Result<(), Fault> {
+        catch_unwind(AssertUnwindSafe(|| job.run(self))).unwrap_or_else(|_| {
+            Err(StoreError::Backend {
+                path: self.path.clone(),
+                detail: "a write panicked".to_owned(),
+            }
+            .into())
+        })
+    }
+
     /// Runs one job; what a failing one did is undone, as far as the transaction still exists.
     fn attempt(&self, job: &mut dyn Job) -> std::result::Result<(), Fault> {
         let noted = (
@@ -156,13 +167,7 @@ impl Tx {
             self.pending.borrow().mark(),
         );
         self.prepare_cached("SAVEPOINT job")?.execute([])?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.run(self))).unwrap_or_else(|_| {
-            Err(StoreError::Backend {
-                path: self.path.clone(),
-                detail: "a write panicked".to_owned(),
-            }
-            .into())
-        });
+        let outcome = self.run(job);
         if outcome.is_err() {
             self.forget(noted);
             if !self.is_autocommit() {
@@ -190,6 +195,7 @@ impl Tx {
     ) -> std::result::Result<Committed, Fault> {
         self.begin()?;
         let done = self.run_all(jobs).and_then(|outcomes| {
+            search::apply(self, &self.text_changes.take())?;
             let began = Instant::now();
             self.prepare_cached("COMMIT")?.execute([])?;
             Ok(Committed {
@@ -223,16 +229,41 @@ impl Tx {
     }
 
     fn run_all(&self, jobs: &mut [&mut dyn Job]) -> std::result::Result<Vec<Result<()>>, Fault> {
+        // Nearly always all succeed, and a savepoint for each costs as much as some of them.
+        let mut failed = None;
+        for job in &mut *jobs {
+            failed = self.run(&mut **job).err();
+            if failed.is_some() {
+                break;
+            }
+        }
+        let Some(fault) = failed else {
+            return Ok(vec![Ok(()); jobs.len()]);
+        };
+        // A full disk and some other errors end the whole transaction.
+        if self.is_autocommit() {
+            return Err(fault);
+        }
+        self.roll_back()?;
+        self.begin()?;
+        if jobs.len() == 1 {
+            return Ok(vec![Err(fault.at(&self.path))]);
+        }
+        self.attempt_all(jobs)
+    }
+
+    fn attempt_all(
+        &self,
+        jobs: &mut [&mut dyn Job],
+    ) -> std::result::Result<Vec<Result<()>>, Fault> {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             match self.attempt(&mut **job) {
                 Ok(()) => outcomes.push(Ok(())),
-                // A full disk and some other errors end the whole transaction.
                 Err(fault) if self.is_autocommit() => return Err(fault),
                 Err(fault) => outcomes.push(Err(fault.at(&self.path))),
             }
         }
-        search::apply(self, &self.text_changes.take())?;
         Ok(outcomes)
     }
 }

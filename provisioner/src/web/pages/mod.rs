@@ -1,6 +1,7 @@
 //! The pages. Each file has its routes; this is the list of them.
 
 pub mod admin;
+mod clock;
 pub mod errors;
 pub mod front;
 pub mod language;

@@ -20,7 +20,7 @@ use crate::web::history::{Sample, days_until_full};
 use crate::web::page::{self, Page, show as show_page, size};
 use crate::web::pages::errors;
 use crate::web::texts::Texts;
-use crate::web::verdict::{Facts, Level, verdict};
+use crate::web::verdict::{Facts, Level, PATIENCE, verdict};
 use crate::web::visitor::{Admin, now};
 
 pub(super) fn routes() -> Router<Arc<Web>> {
@@ -65,6 +65,8 @@ struct Home {
     page: Page,
     level: &'static str,
     sentence: String,
+    /// Whether the time can be set by hand.
+    wants_time: bool,
     is_set_up: bool,
     network_on_trial: bool,
     /// Whether two words of the recovery key are asked for.
@@ -124,6 +126,7 @@ async fn show(
             Level::Unwell => "unwell",
         },
         sentence: t.m(sentence),
+        wants_time: !status.clock_is_synchronised && status.uptime > PATIENCE,
         is_set_up: !matches!(status.claim, Claim::Made { set_up: false, .. }),
         network_on_trial: status.network_on_trial,
         has_key_to_check: backups.as_ref().is_some_and(|b| b.key_check.is_some()),

@@ -16,7 +16,9 @@ mod reset;
 mod rooms;
 mod sessions;
 mod settings;
+mod settings_groups;
 mod support;
+mod time;
 mod update_file;
 mod updates;
 
@@ -45,6 +47,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(sessions::routes())
         .merge(settings::routes())
         .merge(support::routes())
+        .merge(time::routes())
         .merge(updates::routes())
 }
 

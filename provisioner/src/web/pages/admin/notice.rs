@@ -12,7 +12,7 @@ pub struct Notice {
 }
 
 /// Words and their texts; any other word says nothing.
-const NOTICES: [(&str, &str); 11] = [
+const NOTICES: [(&str, &str); 12] = [
     ("saved", "done-saved"),
     ("added", "done-added"),
     ("deleted", "done-deleted"),
@@ -24,6 +24,7 @@ const NOTICES: [(&str, &str); 11] = [
     ("key-checked", "done-key-checked"),
     ("confirmed", "done-confirmed"),
     ("ordered", "certificate-asked"),
+    ("clock", "done-clock"),
 ];
 
 impl Notice {

@@ -10,8 +10,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::notice::Notice;
+use super::settings_groups::{
+    GROUPS, GroupView, OPEN_WIFI, as_value, group_views, typed as as_typed,
+};
 use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Changed, Command, Refusal, SettingsView, Why};
+use crate::settings::keys::SECRET_KEYS;
 use crate::settings::plan::Step;
 use crate::settings::{history, keys as settings};
 use crate::tuning::report::{Outcome, Row};
@@ -20,7 +24,12 @@ use crate::web::page::{Page, show as show_page};
 use crate::web::pages::errors;
 use crate::web::settings_words;
 use crate::web::texts::Texts;
-use crate::web::visitor::{Admin, Sent};
+use crate::web::visitor::{Admin, Fields, Sent};
+
+/// What opens the Wi-Fi network.
+const WIFI_PASSWORD: &str = "wifi.password";
+/// The field that says that a secret waits for the change.
+const HELD: &str = "held";
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
@@ -29,95 +38,6 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/settings/undo", post(undo))
         .route("/admin/settings/confirm", post(confirm))
         .route("/admin/settings/tuning", get(tuning))
-}
-
-/// The settings that the page offers, in groups: key, text, and the choices where there are few.
-const GROUPS: [(&str, &[Field]); 6] = [
-    (
-        "settings-group-box",
-        &[
-            ("hostname", "host-name", &[]),
-            ("domain", "domain", &[]),
-            ("language", "language", &["en", "zh"]),
-            ("timezone", "time-zone", &[]),
-            ("time.servers", "settings-time-servers", &[]),
-        ],
-    ),
-    (
-        "settings-group-speed",
-        &[(
-            "profile",
-            "settings-profile",
-            &["balanced", "performance", "quiet"],
-        )],
-    ),
-    (
-        "settings-group-network",
-        &[
-            ("network.ipv4", "settings-ipv4", &[]),
-            ("network.ipv4_gateway", "settings-ipv4-gateway", &[]),
-            ("network.ipv6", "settings-ipv6", &[]),
-            ("network.ipv6_gateway", "settings-ipv6-gateway", &[]),
-            ("network.dns", "settings-dns", &[]),
-            ("network.vlan", "settings-vlan", &[]),
-            ("network.interface", "settings-interface", &[]),
-        ],
-    ),
-    (
-        "settings-group-updates",
-        &[
-            ("updates.url", "settings-updates-url", &[]),
-            ("updates.channel", "settings-updates-channel", &[]),
-            (
-                "updates.automatic",
-                "settings-updates-automatic",
-                &["true", "false"],
-            ),
-            ("updates.window", "settings-updates-window", &[]),
-        ],
-    ),
-    (
-        "settings-group-acme",
-        &[
-            ("acme.enabled", "settings-acme-enabled", &["true", "false"]),
-            (
-                "acme.agree_terms",
-                "settings-acme-terms",
-                &["true", "false"],
-            ),
-            ("acme.email", "settings-acme-email", &[]),
-            (
-                "acme.challenge",
-                "settings-acme-challenge",
-                &["http-01", "dns-01"],
-            ),
-            ("acme.hook", "settings-acme-hook", &[]),
-            ("acme.directory", "settings-acme-directory", &[]),
-        ],
-    ),
-    (
-        "settings-group-ssh",
-        &[
-            ("ssh.enabled", "settings-ssh", &["true", "false"]),
-            ("ssh.authorized_keys", "settings-ssh-keys", &[]),
-        ],
-    ),
-];
-
-type Field = (&'static str, &'static str, &'static [&'static str]);
-
-struct GroupView {
-    /// Other pages point to it.
-    id: &'static str,
-    title: String,
-    fields: Vec<FieldView>,
-}
-
-struct FieldView {
-    key: &'static str,
-    label: String,
-    value: String,
-    choices: &'static [&'static str],
 }
 
 #[derive(Template)]
@@ -138,6 +58,8 @@ struct Change {
     page: Page,
     changed: Changed,
     pairs: Vec<(String, String)>,
+    /// Whether a secret waits in memory for the change.
+    is_held: bool,
     is_made: bool,
 }
 
@@ -187,52 +109,10 @@ async fn view(web: &Web, admin: &Admin) -> Result<SettingsView, Refusal> {
     }
 }
 
-/// A value as people type it: a text without quotes, a list with commas.
-fn typed(toml: &str) -> String {
-    let table: Option<toml::Table> = format!("value = {toml}").parse().ok();
-    match table.as_ref().and_then(|table| table.get("value")) {
-        Some(toml::Value::String(text)) => text.clone(),
-        Some(toml::Value::Array(items)) => {
-            let items = items.iter().filter_map(toml::Value::as_str);
-            items.collect::<Vec<_>>().join(", ")
-        }
-        _ => toml.to_owned(),
-    }
-}
-
-/// What people have typed as the agent takes it: lists in TOML.
-fn as_value(key: &str, typed: &str) -> String {
-    let is_list = ["network.dns", "time.servers", "ssh.authorized_keys"].contains(&key);
-    if !is_list || typed.is_empty() {
-        return typed.to_owned();
-    }
-    let items = typed
-        .split([',', '\n', '，'])
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
-    let items = items.map(|item| toml::Value::String(item.to_owned()));
-    toml::Value::Array(items.collect()).to_string()
-}
-
-fn group_views(t: Texts, values: &BTreeMap<String, String>) -> Vec<GroupView> {
-    let field = |(key, label, choices): &Field| FieldView {
-        key,
-        label: t.m(label),
-        value: values.get(*key).cloned().unwrap_or_default(),
-        choices,
-    };
-    let groups = GROUPS.iter().map(|(title, fields)| GroupView {
-        id: title,
-        title: t.m(title),
-        fields: fields.iter().map(field).collect(),
-    });
-    groups.collect()
-}
-
 fn current(view: &SettingsView) -> BTreeMap<String, String> {
     let values = view.values.iter();
     values
-        .filter_map(|(key, value)| Some((key.clone(), typed(value.as_ref()?))))
+        .filter_map(|(key, value)| Some((key.clone(), as_typed(value.as_ref()?))))
         .collect()
 }
 
@@ -280,7 +160,7 @@ fn label(t: Texts, key: &str) -> String {
 fn shown(t: Texts, toml: Option<&String>) -> String {
     toml.map_or_else(
         || "–".to_owned(),
-        |toml| settings_words::choice(t, &typed(toml)),
+        |toml| settings_words::choice(t, &as_typed(toml)),
     )
 }
 
@@ -295,20 +175,39 @@ fn explain(t: Texts, refusal: &Refusal) -> String {
     }
 }
 
+/// What somebody has typed that differs from what is set. An empty secret stays as it is.
+fn differences(fields: &Fields, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let sent = |name: &str| fields.0.iter().any(|(field, _)| field == name);
+    let known = GROUPS
+        .iter()
+        .flat_map(|(_, fields)| fields.iter().map(|(key, _, _)| *key));
+    let typed = known.filter(|key| sent(key)).map(|key| {
+        let is_secret = SECRET_KEYS.contains(&key);
+        let value = if is_secret {
+            fields.raw(key)
+        } else {
+            fields.get(key)
+        };
+        (key.to_owned(), value.to_owned())
+    });
+    let differs = |(key, value): &(String, String)| {
+        before.get(key).map_or("", String::as_str) != value.as_str()
+    };
+    let mut typed: BTreeMap<String, String> = typed.filter(differs).collect();
+    let has = |key: &str| before.contains_key(key);
+    if sent(OPEN_WIFI) && has(WIFI_PASSWORD) && !typed.contains_key(WIFI_PASSWORD) {
+        typed.insert(WIFI_PASSWORD.to_owned(), String::new());
+    }
+    typed
+}
+
 /// Says what the change would do.
 async fn preview(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
     let before = match view(&web, &by).await {
         Ok(view) => current(&view),
         Err(refusal) => return errors::agent(&by.visitor, &refusal),
     };
-    let known = GROUPS
-        .iter()
-        .flat_map(|(_, fields)| fields.iter().map(|(key, _, _)| *key));
-    let typed: BTreeMap<String, String> = known
-        .filter(|key| fields.0.iter().any(|(field, _)| field == key))
-        .map(|key| (key.to_owned(), fields.get(key).to_owned()))
-        .filter(|(key, value)| before.get(key).map_or("", String::as_str) != value)
-        .collect();
+    let typed = differences(&fields, &before);
     let pairs: Vec<(String, String)> = typed
         .iter()
         .map(|(key, value)| (key.clone(), as_value(key, value)))
@@ -322,7 +221,14 @@ async fn preview(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) 
         dry_run: true,
     };
     match web.agent.ask(by.visitor.actor(), command).await {
-        Ok(Answer::Changed(changed)) => change_page(&by, changed, pairs, false),
+        Ok(Answer::Changed(changed)) => {
+            let is_secret = |(key, value): &(String, String)| {
+                SECRET_KEYS.contains(&key.as_str()) && !value.is_empty()
+            };
+            let (secrets, pairs) = pairs.into_iter().partition(is_secret);
+            let is_held = web.held.put(&by.visitor.mark(), secrets);
+            change_page(&by, changed, pairs, is_held, false)
+        }
         Ok(other) => errors::agent(&by.visitor, &unexpected(&other)),
         Err(refusal) => {
             let text = explain(by.visitor.t, &refusal);
@@ -335,23 +241,33 @@ fn change_page(
     by: &Admin,
     changed: Changed,
     pairs: Vec<(String, String)>,
+    is_held: bool,
     is_made: bool,
 ) -> Response {
     let shown = Change {
         page: Page::of(&by.visitor),
         changed,
         pairs,
+        is_held,
         is_made,
     };
     show_page(by.visitor.t.0, &shown)
 }
 
 async fn apply(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> Response {
-    let pairs = fields
+    let wants_secret = fields.get(HELD) == "yes";
+    let mut pairs: Vec<(String, String)> = fields
         .0
         .into_iter()
-        .filter(|(name, _)| name != "token")
+        .filter(|(name, _)| !["token", HELD].contains(&name.as_str()))
         .collect();
+    if wants_secret {
+        let Some(secrets) = web.held.take(&by.visitor.mark()) else {
+            let text = by.visitor.t.m("settings-secret-lost");
+            return page(&web, &by, &BTreeMap::new(), None, Some(text)).await;
+        };
+        pairs.extend(secrets);
+    }
     let command = Command::ChangeSettings {
         pairs,
         dry_run: false,
@@ -366,7 +282,7 @@ async fn undo(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -> 
 
 async fn carry_out(web: &Web, by: &Admin, command: Command) -> Response {
     match web.agent.ask(by.visitor.actor(), command).await {
-        Ok(Answer::Changed(changed)) => change_page(by, changed, Vec::new(), true),
+        Ok(Answer::Changed(changed)) => change_page(by, changed, Vec::new(), false, true),
         Ok(other) => errors::agent(&by.visitor, &unexpected(&other)),
         Err(refusal) => {
             let text = explain(by.visitor.t, &refusal);
@@ -376,17 +292,34 @@ async fn carry_out(web: &Web, by: &Admin, command: Command) -> Response {
 }
 
 async fn confirm(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
-    match web
-        .agent
-        .ask(by.visitor.actor(), Command::ConfirmNetwork)
-        .await
-    {
+    let reached = by.visitor.reached;
+    let command = Command::ConfirmNetwork { reached };
+    match web.agent.ask(by.visitor.actor(), command).await {
         Ok(_) => Redirect::to("/admin/settings?done=confirmed").into_response(),
         Err(refusal) => {
-            let text = explain(by.visitor.t, &refusal);
+            let text = match refusal.why {
+                Why::Elsewhere => elsewhere(&web, &by).await,
+                _ => explain(by.visitor.t, &refusal),
+            };
             page(&web, &by, &BTreeMap::new(), None, Some(text)).await
         }
     }
+}
+
+/// Where to confirm the network: its fixed addresses.
+async fn elsewhere(web: &Web, by: &Admin) -> String {
+    let values = view(web, by).await.map(|view| current(&view));
+    let values = values.unwrap_or_default();
+    let fixed = ["network.ipv4", "network.ipv6"]
+        .iter()
+        .filter_map(|key| values.get(*key)?.split_once('/'))
+        .map(|(address, _)| match address.contains(':') {
+            true => format!("https://[{address}]"),
+            false => format!("https://{address}"),
+        });
+    let addresses = fixed.collect::<Vec<_>>().join(", ");
+    let values = [("addresses", addresses.as_str())];
+    by.visitor.t.with("settings-confirm-elsewhere", &values)
 }
 
 async fn tuning(State(web): State<Arc<Web>>, admin: Admin) -> Response {
@@ -402,27 +335,4 @@ async fn tuning(State(web): State<Arc<Web>>, admin: Admin) -> Response {
     rows.sort_by_key(|row| row.outcome != Outcome::Failed);
     let page = Page::of(&admin.visitor);
     show_page(admin.visitor.t.0, &Tuning { page, rows })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{as_value, typed};
-
-    #[test]
-    fn values_are_typed_without_signs_of_toml() {
-        for (key, shown, toml) in [
-            ("hostname", "office", "\"office\""),
-            ("network.vlan", "10", "10"),
-            (
-                "network.dns",
-                "192.168.1.1, fd00::1",
-                "[\"192.168.1.1\", \"fd00::1\"]",
-            ),
-        ] {
-            assert_eq!(typed(toml), shown);
-            let back = as_value(key, shown);
-            assert!(back == shown || back == toml, "{back}");
-        }
-        assert_eq!(as_value("network.dns", ""), "");
-    }
 }

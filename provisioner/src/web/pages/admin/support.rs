@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::agent::client::unexpected;
-use crate::agent::command::{Answer, Command, SupportFacts};
+use crate::agent::command::{Answer, Command};
 use crate::agent::journal::Line;
 use crate::agent::status::BoxStatus;
+use crate::agent::support::{Federation, SupportFacts};
 use crate::web::Web;
 use crate::web::imd::Fault;
 use crate::web::page::{self, Page, show as show_page};
@@ -119,7 +120,6 @@ fn checks(visitor: &Visitor, status: &BoxStatus, facts: &SupportFacts, chat: boo
         .filter(|port| !facts.ports.contains(&(*port, true)))
         .map(|port: u16| port.to_string())
         .collect();
-    let federates = facts.ports.contains(&(5269, true));
     let addresses = facts.addresses.join(", ");
     vec![
         known(
@@ -159,18 +159,46 @@ fn checks(visitor: &Visitor, status: &BoxStatus, facts: &SupportFacts, chat: boo
             t.m("doctor-internet-good"),
             "doctor-internet-bad",
         ),
-        // Off is as it should be on most boxes.
-        known(
-            "doctor-federation",
-            true,
-            t.m(if federates {
-                "doctor-federation-on"
-            } else {
-                "doctor-federation-off"
-            }),
-            "doctor-federation-off",
-        ),
+        federation(t, status, facts.federation),
+        push(t, facts.federation),
     ]
+}
+
+/// Off is as it should be on most boxes.
+fn federation(t: Texts, status: &BoxStatus, federation: Federation) -> Check {
+    let text = match federation {
+        Federation::Off => "doctor-federation-off",
+        Federation::Ready => "doctor-federation-on",
+        Federation::NoDomain => "doctor-federation-no-domain",
+        Federation::NoPort => "doctor-federation-no-port",
+        Federation::NoName => "doctor-federation-no-name",
+        Federation::NoCertificate => "doctor-federation-no-certificate",
+    };
+    let is_good = matches!(federation, Federation::Off | Federation::Ready);
+    Check {
+        title: t.m("doctor-federation"),
+        state: if is_good { "good" } else { "bad" },
+        test: "",
+        text: t.with(text, &[("domain", &status.domain)]),
+        advice: String::new(),
+    }
+}
+
+/// Notifications go to the servers of apps as stanzas of federation do.
+fn push(t: Texts, federation: Federation) -> Check {
+    let (state, text) = match federation {
+        // Nobody has to wake phones: there is nothing to mend, and nothing that works.
+        Federation::Off => ("open", "doctor-push-off"),
+        Federation::Ready => ("good", "doctor-push-on"),
+        _ => ("bad", "doctor-push-bad"),
+    };
+    Check {
+        title: t.m("doctor-push"),
+        state,
+        test: "",
+        text: t.m(text),
+        advice: String::new(),
+    }
 }
 
 /// Whether the browser has come by a name of the box, and not by a number.

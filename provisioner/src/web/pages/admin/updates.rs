@@ -15,11 +15,11 @@ use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Command, Refusal, Why};
 use crate::agent::updates::{UpdateView, available, is_at_rest};
 use crate::update::backup_age::BackupAge;
-use crate::update::channel;
 use crate::update::job::Job;
 use crate::update::kept::Trouble;
 use crate::update::machine::State as Update;
 use crate::update::progress::Progress;
+use crate::update::{channel, database};
 use crate::web::Web;
 use crate::web::page::{self, Page, show as show_page};
 use crate::web::pages::errors;
@@ -57,6 +57,8 @@ struct Updates {
     running: String,
     other: String,
     state: Line,
+    /// What is left over from an update that failed.
+    remains: Vec<String>,
     bar: Option<Bar>,
     /// Whether the box goes away now and comes back.
     is_restarting: bool,
@@ -71,6 +73,8 @@ struct Updates {
     is_under_way: bool,
     available: Option<String>,
     back: Option<String>,
+    /// Why there is no way back.
+    no_way_back: Option<String>,
     backup: Line,
     /// Whether only the owner's word lets an update begin.
     is_backup_wanted: bool,
@@ -115,6 +119,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
         running: running(t, &view),
         other: other(t, &view),
         state: sentence(t, &view),
+        remains: remains(t, &view),
         bar: view.progress.map(|progress| bar(t, progress)),
         is_restarting,
         has_journal: view.has_journal,
@@ -138,6 +143,10 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
         backup: backup(t, view.backup),
         is_backup_wanted: view.backup.refusal().is_some(),
         back: view.may_go_back.then(|| back(t, &view)),
+        no_way_back: view
+            .no_way_back
+            .as_ref()
+            .map(|gap| t.with("update-no-way-back", &[("version", gap.version.as_str())])),
     };
     let response = show_page(t.0, &shown);
     // A box that is away has no page to load; the one that says so stays.
@@ -273,6 +282,21 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
             line("fault", t.with("update-failed", &values))
         }
     }
+}
+
+/// What an update that failed has left to be known or done.
+fn remains(t: Texts, view: &UpdateView) -> Vec<String> {
+    let is_undone = !view.update.is_being_undone() || view.is_under_way;
+    let detail = view.left_over.as_deref().unwrap_or_default();
+    let undo = (!is_undone).then(|| t.with("update-undo", &[("detail", detail)]));
+    let aside = view.aside.map(|at| {
+        let time = page::moment(at);
+        t.with(
+            "update-aside",
+            &[("time", &time), ("path", database::AFTER)],
+        )
+    });
+    undo.into_iter().chain(aside).collect()
 }
 
 fn bar(t: Texts, progress: Progress) -> Bar {

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Wizard;
+use crate::agent::claim::Claim;
 use crate::agent::command::{Actor, Command};
 use crate::agent::status::BoxStatus;
 use crate::model::AccountName;
@@ -79,6 +80,10 @@ async fn create(
     let password = fields.raw("password");
     let about = [name.as_str(), &status.domain, &status.host_name, "perch"];
     passwords::check(password, fields.raw("repeat"), &about).map_err(|fault| t.m(fault.key()))?;
+    // Before there is an account: somebody else may have begun in the meantime.
+    if !matches!(&status.claim, Claim::UnderWay { visit, .. } if *visit == visitor.mark()) {
+        return Err(t.m("setup-claim-taken"));
+    }
     let made = web.imd.add_person(name.as_str(), password, "admin").await;
     if let Err(fault) = made {
         // Perhaps this very page was cut off between account and claim: then the password is the account's.
@@ -97,7 +102,8 @@ async fn create(
         name: Some(name.clone()),
         address: visitor.address,
     };
-    let claimed = web.agent.ask(actor, Command::FinishClaim).await;
+    let visit = visitor.mark();
+    let claimed = web.agent.ask(actor, Command::FinishClaim { visit }).await;
     claimed.map_err(|refusal| t.with("setup-account-failed", &[("detail", &refusal.text)]))?;
     Ok(name)
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Wizard;
 use crate::agent::command::Command;
+use crate::model::Domain;
 use crate::web::Web;
 use crate::web::imd::{Invitation, NewInvitation};
 use crate::web::page::{Page, show as show_page};
@@ -48,6 +49,8 @@ impl Made {
 #[template(path = "setup_done.html")]
 struct Done {
     page: Page,
+    /// A domain that an authority could certify. Absent: the box has another.
+    own_domain: Option<String>,
 }
 
 fn page(admin: &Admin, number: &str, fault: Option<String>, invitation: Option<Made>) -> Response {
@@ -111,9 +114,18 @@ pub async fn finish(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -
     }
 }
 
-pub async fn done(admin: Admin) -> Response {
-    let shown = Done {
-        page: Page::of(&admin.visitor),
+pub async fn done(State(web): State<Arc<Web>>, admin: Admin) -> Response {
+    let visitor = &admin.visitor;
+    let status = match web.agent.status().await {
+        Ok(status) => status,
+        Err(refusal) => return errors::agent(visitor, &refusal),
     };
-    show_page(admin.visitor.t.0, &shown)
+    let domain = Domain::new(&status.domain);
+    let shown = Done {
+        page: Page::of(visitor),
+        own_domain: domain
+            .is_ok_and(|domain| domain.is_public())
+            .then_some(status.domain),
+    };
+    show_page(visitor.t.0, &shown)
 }

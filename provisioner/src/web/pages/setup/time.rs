@@ -5,21 +5,17 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use time::format_description::well_known::Iso8601;
-use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::Wizard;
-use crate::agent::command::{Answer, Command, Refusal, Why};
+use crate::agent::command::{Answer, Command, Refusal};
 use crate::agent::status::BoxStatus;
 use crate::web::Web;
 use crate::web::page::{Page, moment, show as show_page};
-use crate::web::pages::errors;
+use crate::web::pages::{clock, errors};
 use crate::web::visitor::{Admin, Sent, Visitor};
 
 /// The list of zones that the system has rules of (tz database, zone1970.tab).
 const ZONES: &str = "/usr/share/zoneinfo/zone1970.tab";
-/// A browser's clock that differs less is not worth a jump.
-const GRAIN_SECONDS: i64 = 2;
 
 #[derive(Template)]
 #[template(path = "setup_time.html")]
@@ -95,49 +91,8 @@ pub async fn set(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) 
     if let Err(refusal) = web.agent.ask(visitor.actor(), change).await {
         return again(t.with("change-failed", &[("detail", &refusal.text)]));
     }
-    // A browser with scripts says it in seconds since 1970; without them a person types it.
-    let typed = fields.get("clock");
-    let wanted = fields.get("unix").parse().ok().or_else(|| utc(typed));
-    if status.clock_is_synchronised || (wanted.is_none() && typed.is_empty()) {
-        return Redirect::to("/setup/trust").into_response();
-    }
-    let Some(unix) = wanted else {
-        return again(t.m("setup-time-unreadable"));
-    };
-    if (unix - status.clock).abs() <= GRAIN_SECONDS {
-        return Redirect::to("/setup/trust").into_response();
-    }
-    match web
-        .agent
-        .ask(visitor.actor(), Command::SetClock { unix })
-        .await
-    {
+    match clock::take_over(&web, &visitor, &status, &fields).await {
         Ok(_) => Redirect::to("/setup/trust").into_response(),
-        Err(refusal) if refusal.why == Why::Backward => again(t.m("setup-time-backward")),
-        Err(refusal) => again(t.with("change-failed", &[("detail", &refusal.text)])),
-    }
-}
-
-/// A time as a field of the kind `datetime-local` gives it, in UTC.
-fn utc(text: &str) -> Option<i64> {
-    let whole = if text.len() == 16 {
-        format!("{text}:00")
-    } else {
-        text.to_owned()
-    };
-    let time = PrimitiveDateTime::parse(&whole, &Iso8601::DEFAULT).ok()?;
-    Some(time.assume_utc().unix_timestamp())
-        .filter(|unix| OffsetDateTime::from_unix_timestamp(*unix).is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc;
-
-    #[test]
-    fn a_typed_time_is_read_as_utc() {
-        assert_eq!(utc("2026-12-01T12:00"), Some(1_796_126_400));
-        assert_eq!(utc("2026-12-01T12:00:30"), Some(1_796_126_430));
-        assert_eq!(utc("tomorrow"), None);
+        Err(fault) => again(fault),
     }
 }

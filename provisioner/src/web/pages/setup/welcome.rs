@@ -13,6 +13,7 @@ use crate::agent::status::BoxStatus;
 use crate::web::Web;
 use crate::web::page::{self, Page};
 use crate::web::pages::errors;
+use crate::web::store;
 use crate::web::texts::{LANGUAGES, Language, Texts};
 use crate::web::visitor::{Cookies, Sent, Visitor};
 
@@ -55,7 +56,7 @@ fn page(visitor: &Visitor, status: &BoxStatus, refusal: Option<&Refusal>) -> Res
             Redirect::to("/setup/name").into_response()
         }
         Claim::Made { .. } => taken(visitor, &status.claim),
-        Claim::UnderWay { .. } if refusal.is_none() && visitor.session.is_some() => {
+        Claim::UnderWay { visit, .. } if refusal.is_none() && *visit == visitor.mark() => {
             Redirect::to("/setup/administrator").into_response()
         }
         Claim::UnderWay { address, .. } if Some(*address) != visitor.address => {
@@ -76,7 +77,7 @@ fn page(visitor: &Visitor, status: &BoxStatus, refusal: Option<&Refusal>) -> Res
 fn taken(visitor: &Visitor, claim: &Claim) -> Response {
     let t = visitor.t;
     let text = match claim {
-        Claim::UnderWay { address, since } => {
+        Claim::UnderWay { address, since, .. } => {
             let values = [
                 ("address", &*address.to_string()),
                 ("time", &page::moment(*since)),
@@ -112,7 +113,9 @@ fn explain(t: Texts, refusal: &Refusal) -> String {
         Why::Code => "setup-claim-code",
         Why::Wait => "setup-claim-wait",
         Why::Taken => "setup-claim-taken",
-        Why::Backward | Why::UnderWay | Why::Invalid | Why::Failed => "setup-claim-failed",
+        Why::Elsewhere | Why::Backward | Why::UnderWay | Why::Invalid | Why::Failed => {
+            "setup-claim-failed"
+        }
     })
 }
 
@@ -121,10 +124,13 @@ pub async fn claim(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Visito
     let language = Language::of_code(fields.get("language"));
     visitor.t = Texts(language.unwrap_or(visitor.t.0));
     let code = Some(fields.get("code").to_owned()).filter(|code| !code.is_empty());
-    let claimed = web
-        .agent
-        .ask(visitor.actor(), Command::Claim { code })
-        .await;
+    let id = match store::new_id() {
+        Ok(id) => id,
+        Err(error) => return errors::store(&visitor, &error),
+    };
+    let visit = store::mark(&id);
+    let command = Command::Claim { code, visit };
+    let claimed = web.agent.ask(visitor.actor(), command).await;
     if let Err(refusal) = claimed {
         return match web.agent.status().await {
             Ok(status) => page(&visitor, &status, Some(&refusal)),
@@ -140,7 +146,7 @@ pub async fn claim(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Visito
         // The cookie has it, too: the wizard goes on.
         eprintln!("<4>the box's language: {refusal}");
     }
-    match visitor.begin(&web, "") {
+    match visitor.begin_as(&web, &id, "") {
         Ok(cookies) => cookies
             .and(Cookies::language(visitor.t.0))
             .on(Redirect::to("/setup/administrator")),
