@@ -5,7 +5,15 @@ use crate::agent::command::{BadValue, Refusal};
 use crate::settings::plan::Step;
 
 /// What is accepted, as the settings say it, and the text for it.
-const ACCEPTED: [(&str, &str); 40] = [
+const ACCEPTED: [(&str, &str); 42] = [
+    (
+        "a version such as \"1.2.3\" or \"2.0.0-beta.1\"",
+        "accepted-version",
+    ),
+    (
+        "1 to 100 domains; without the key, all are talked with",
+        "accepted-allow",
+    ),
     (
         "a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"",
         "accepted-host-name",
@@ -89,7 +97,7 @@ const ACCEPTED: [(&str, &str); 40] = [
         "accepted-channel",
     ),
     (
-        "two different times of the day, such as \"03:00-05:00\"",
+        "two times of the day, at least 15 minutes apart, such as \"03:00-05:00\"",
         "accepted-window",
     ),
     (
