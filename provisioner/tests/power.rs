@@ -72,10 +72,7 @@ fn the_box_restarts_when_it_was_planned() {
     let scene = Scene::new();
     let made = scene.plan(Power::Restart, "2026-12-01 13:00").unwrap();
     assert_eq!((made.at, scene.planned()), (NOW + 3600, Some(made.clone())));
-    let timer = format!(
-        "{TIMER}{} --timer-property=AccuracySec=1s /usr/bin/provisioner power due",
-        NOW + 3600
-    );
+    let timer = format!("{TIMER}{} --timer-property=AccuracySec=1s", NOW + 3600);
     assert!(scene.system.ran(&timer));
     scene.wait(3601);
     assert!(due(scene.machine()).unwrap());
@@ -136,10 +133,7 @@ fn times_that_have_passed_or_are_far_away_are_refused() {
 #[test]
 fn without_its_timer_there_is_no_plan() {
     let scene = Scene::new();
-    let timer = format!(
-        "{TIMER}{} --timer-property=AccuracySec=1s /usr/bin/provisioner power due",
-        NOW + 3600
-    );
+    let timer = format!("{TIMER}{} --timer-property=AccuracySec=1s", NOW + 3600);
     scene.system.failing.borrow_mut().insert(timer);
     assert!(scene.plan(Power::Restart, "13:00").is_err());
     assert_eq!(scene.planned(), None);

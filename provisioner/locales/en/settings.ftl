@@ -70,7 +70,7 @@ tuning-values = Wanted: { $wanted } · Actual: { $now }
 
 # Problems, choices and steps
 settings-bad-value = { $key }: { $found } is not accepted. Accepted: { $accepted }.
-settings-found-nothing = nothing
+settings-missing = { $key } is missing. Accepted: { $accepted }.
 settings-found-secret = { $n ->
     [one] one character
    *[other] { $n } characters
@@ -94,6 +94,8 @@ settings-step-tune = Write the values of the profile
 settings-step-wifi = Join the Wi-Fi network, or leave it
 settings-step-ssh = Start or stop the SSH server
 settings-step-order = Order a certificate for the domain
+accepted-allow = 1 to 100 domains; an empty field stands for all
+accepted-version = a version, such as 1.2.3 or 2.0.0-beta.1
 accepted-host-name = a name of 1 to 40 letters a–z, digits and hyphens, such as perch
 accepted-domain = a domain in small letters, such as perch.local or chat.example.org
 accepted-language = en or zh
@@ -116,7 +118,7 @@ accepted-wifi-key-needed = the network’s password, of 8 to 63 characters: the 
 accepted-time-server = a host name or an IP address, such as pool.ntp.org or 192.168.1.1
 accepted-updates-url = an address that begins with https://, such as https://updates.example/perch
 accepted-channel = a channel of letters a–z, digits and hyphens, such as stable or beta
-accepted-window = two different times of the day, such as 03:00-05:00
+accepted-window = two times of the day, at least 15 minutes apart, such as 03:00-05:00
 accepted-authority = the path of a file on the box with certificates (PEM), such as /etc/perch/updates-ca.crt
 accepted-directory = an address that begins with https://, such as https://acme-v02.api.letsencrypt.org/directory
 accepted-challenge = http-01 (a file on port 80) or dns-01 (a record of the domain, by a program of yours)

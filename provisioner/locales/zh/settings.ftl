@@ -70,7 +70,7 @@ tuning-values = 期望：{ $wanted } · 实际：{ $now }
 
 # 问题、选项和步骤
 settings-bad-value = { $key }：不能接受“{ $found }”。可接受：{ $accepted }。
-settings-found-nothing = 空
+settings-missing = 缺少 { $key }。可接受：{ $accepted }。
 settings-found-secret = { $n } 个字符
 settings-yes = 是
 settings-no = 否
@@ -91,6 +91,8 @@ settings-step-tune = 写入方案中的值
 settings-step-wifi = 加入或离开 Wi-Fi 网络
 settings-step-ssh = 启动或停止 SSH 服务
 settings-step-order = 为域名申请证书
+accepted-allow = 1 到 100 个域名；留空表示所有
+accepted-version = 版本号，如 1.2.3 或 2.0.0-beta.1
 accepted-host-name = 1 到 40 个小写字母 a–z、数字和连字符，如 perch
 accepted-domain = 小写的域名，如 perch.local 或 chat.example.org
 accepted-language = en 或 zh
@@ -113,7 +115,7 @@ accepted-wifi-key-needed = 该网络的密码，8 到 63 个字符：盒子还�
 accepted-time-server = 主机名或 IP 地址，如 pool.ntp.org 或 192.168.1.1
 accepted-updates-url = 以 https:// 开头的地址，如 https://updates.example/perch
 accepted-channel = 由小写字母 a–z、数字和连字符组成的频道名，如 stable 或 beta
-accepted-window = 一天中两个不同的时间，如 03:00-05:00
+accepted-window = 一天中相隔至少 15 分钟的两个时间，如 03:00-05:00
 accepted-authority = 盒子上证书文件（PEM）的路径，如 /etc/perch/updates-ca.crt
 accepted-directory = 以 https:// 开头的地址，如 https://acme-v02.api.letsencrypt.org/directory
 accepted-challenge = http-01（80 端口上的文件）或 dns-01（由您的程序写入域名记录）

@@ -5,7 +5,15 @@ use crate::agent::command::{BadValue, Refusal};
 use crate::settings::plan::Step;
 
 /// What is accepted, as the settings say it, and the text for it.
-const ACCEPTED: [(&str, &str); 40] = [
+const ACCEPTED: [(&str, &str); 42] = [
+    (
+        "a version such as \"1.2.3\" or \"2.0.0-beta.1\"",
+        "accepted-version",
+    ),
+    (
+        "1 to 100 domains; without the key, all are talked with",
+        "accepted-allow",
+    ),
     (
         "a name of 1 to 40 letters a-z, digits and hyphens, such as \"perch\"",
         "accepted-host-name",
@@ -89,7 +97,7 @@ const ACCEPTED: [(&str, &str); 40] = [
         "accepted-channel",
     ),
     (
-        "two different times of the day, such as \"03:00-05:00\"",
+        "two times of the day, at least 15 minutes apart, such as \"03:00-05:00\"",
         "accepted-window",
     ),
     (
@@ -191,30 +199,28 @@ pub fn refusal(t: Texts, refusal: &Refusal, label: impl Fn(&str) -> String) -> S
 
 fn bad_value(t: Texts, bad: &BadValue, label: impl Fn(&str) -> String) -> String {
     let accepted = accepted(&bad.accepted).map_or_else(|| bad.accepted.clone(), |key| t.m(key));
-    let found = found(t, &bad.found);
     // One of a list has its number behind it.
     let key = label(bad.key.split('[').next().unwrap_or_default());
-    let values = [
-        ("key", key.as_str()),
-        ("found", &found),
-        ("accepted", &accepted),
-    ];
+    let mut values = vec![("key", key.as_str()), ("accepted", &accepted)];
+    let Some(found) = found(t, &bad.found) else {
+        return t.with("settings-missing", &values);
+    };
+    values.push(("found", &found));
     t.with("settings-bad-value", &values)
 }
 
-/// A secret is never shown, only its length.
-fn found(t: Texts, english: &str) -> String {
+/// A secret is never shown, only its length. `None`: there is nothing.
+fn found(t: Texts, english: &str) -> Option<String> {
     let length = english
         .strip_prefix("a string of ")
         .and_then(|rest| rest.strip_suffix(" characters")?.parse::<u64>().ok());
     match (english, length) {
-        ("nothing", _) => t.m("settings-found-nothing"),
-        (_, Some(0)) => t.m("settings-found-nothing"),
-        (_, Some(length)) => t.count("settings-found-secret", length),
-        _ => match english.strip_prefix('"').and_then(|e| e.strip_suffix('"')) {
-            Some(text) => text.to_owned(),
-            None => english.to_owned(),
-        },
+        ("nothing", _) | (_, Some(0)) => None,
+        (_, Some(length)) => Some(t.count("settings-found-secret", length)),
+        _ => {
+            let bare = english.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
+            Some(bare.unwrap_or(english).to_owned())
+        }
     }
 }
 

@@ -210,7 +210,7 @@ async fn a_secret_key_is_neither_shown_nor_logged_and_stays_if_its_field_is_empt
     fields[2].1 = "AKIA2";
     let page = anna.send("/admin/backups/target", &fields).await;
     assert!(
-        page.has("the box has none for this access key"),
+        page.has("backup.secret_key is missing") && page.has("the box has none for this one"),
         "{}",
         page.text
     );

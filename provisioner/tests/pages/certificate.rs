@@ -16,7 +16,7 @@ async fn turn_on(anna: &mut Browser) {
     ];
     let page = anna.send("/admin/settings", &fields).await;
     assert!(
-        page.has("order a certificate for the domain"),
+        page.has("Order a certificate for the domain"),
         "{}",
         page.text
     );
@@ -118,7 +118,7 @@ async fn a_domain_that_nobody_can_certify_is_refused_by_the_form() {
     let fields = [("acme.enabled", "true"), ("acme.agree_terms", "true")];
     let page = anna.send("/admin/settings", &fields).await;
     assert!(
-        page.has("unless the setting domain is a public name"),
+        page.has("unless the domain of the box is a public name"),
         "{}",
         page.text
     );

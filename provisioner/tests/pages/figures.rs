@@ -79,6 +79,10 @@ async fn help_says_what_does_not_work_and_what_to_do() {
     assert!(page.has("There was none since the box was started"));
     let listens = "  sl  local_address rem_address st\n 0: 00000000:1466 00000000:0000 0A\n 1: 00000000:1467 00000000:0000 0A\n 2: 00000000:01BB 00000000:0000 0A\n";
     site.put("/proc/net/tcp6", listens);
+    let page = anna.open("/admin/support").await;
+    assert!(page.has("(80, 443, 5222, 5223)"), "port 80: {}", page.text);
+    let listens = format!("{listens} 3: 00000000:0050 00000000:0000 0A\n");
+    site.put("/proc/net/tcp6", &listens);
     let error = r#"{"__REALTIME_TIMESTAMP":"1796126400000000","_SYSTEMD_UNIT":"imd.service","MESSAGE":"anna@perch.local: database or disk is full"}"#;
     site.told.answer("journalctl --boot --priority=err", error);
     let page = anna.open("/admin/support").await;

@@ -64,6 +64,7 @@ impl FakeImd {
             .route("/pulse", get(pulse))
             .route("/statistics", get(statistics))
             .with_state(imd.clone())
+            .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such thing") })
             .layer(from_fn_with_state(imd.clone(), first));
         let listener = UnixListener::bind(socket).unwrap();
         tokio::spawn(axum::serve(listener, Router::new().nest("/api/v1", routes)).into_future());
