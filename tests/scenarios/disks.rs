@@ -35,16 +35,24 @@ fn slots(lab: &Lab, text: &str) -> Result<Vec<u8>> {
 /// Waits for what the boot script says of the slot it starts: `A from usb 0`.
 fn started(vm: &Vm) -> Result<String> {
     let says = "Perch: starting slot ";
-    wait_until(vm.boot_deadline(), "the boot script to start a slot", || {
-        let serial = vm.serial();
-        let line = serial.lines().find_map(|line| line.split_once(says));
-        Ok(line.map(|(_, rest)| rest.trim().to_owned()))
-    })
+    wait_until(
+        vm.boot_deadline(),
+        "the boot script to start a slot",
+        || {
+            let serial = vm.serial();
+            let line = serial.lines().find_map(|line| line.split_once(says));
+            Ok(line.map(|(_, rest)| rest.trim().to_owned()))
+        },
+    )
 }
 
 /// The disk that Linux runs from and that RAUC writes is the one on which U-Boot counts.
 fn assert_on_the_disk_that_u_boot_started_from(vm: &Vm, from: &str) -> Result<()> {
-    let device = if from.contains("usb") { "/dev/sd" } else { "/dev/vd" };
+    let device = if from.contains("usb") {
+        "/dev/sd"
+    } else {
+        "/dev/vd"
+    };
     let disks = vm.run("readlink -f /run/perch/disk/*")?;
     ensure!(
         disks.lines().all(|line| line.starts_with(device)),
@@ -71,8 +79,7 @@ fn of_two_disks_of_one_release_the_box_runs_from_the_one_that_u_boot_started() -
     }
     let [usb, virtio] = cards;
     // QEMU's arguments live as long as the test.
-    let drive: &'static str =
-        format!("if=virtio,format=raw,file={}", virtio.file.display()).leak();
+    let drive: &'static str = format!("if=virtio,format=raw,file={}", virtio.file.display()).leak();
     let devices: &'static [&'static str] = vec!["-drive", drive].leak();
     let mut vm = Vm::start_with(&lab, Board::VirtUsb, &usb, &key, devices)?;
     let from = started(&vm)?;
@@ -137,8 +144,7 @@ fn a_start_that_cannot_be_counted_is_one_of_the_slot_that_is_known_to_work() -> 
     let key = SshKey::new(&lab)?;
     let card = Card::flash(&lab, "card")?;
     for (last, slot) in [("A", "A"), ("B", "B")] {
-        let text =
-            format!("BOOT_ORDER=B A\nBOOT_A_LEFT=3\nBOOT_B_LEFT=3\nBOOT_LAST={last}\n");
+        let text = format!("BOOT_ORDER=B A\nBOOT_A_LEFT=3\nBOOT_B_LEFT=3\nBOOT_LAST={last}\n");
         for name in SLOTS {
             card.write(name, &slots(&lab, &text)?)?;
         }
