@@ -205,7 +205,7 @@ async function work(page) {
 
 /** What the browser finds out by itself is found out, and is well. */
 async function diagnosed(page) {
-  await page.locator(".checks .open").first().waitFor({ state: "detached" });
+  await page.locator(".checks .open[data-test]").first().waitFor({ state: "detached" });
   const found = await page.locator(".checks [data-test]").evaluateAll((items) =>
     items.map((item) => `${item.dataset.test}: ${item.className}: ${item.lastElementChild.textContent}`));
   const works = await page.locator("[data-doctor]").getAttribute("data-good");

@@ -20,7 +20,7 @@ use ring::digest;
 
 use crate::feature::csi;
 
-pub use outbound::{End, Outbound, Owed, PushError, Taken};
+pub use outbound::{End, Outbound, PushError, Taken};
 pub use queued::{Addressee, Batch, Queued};
 
 /// Presence that a session has broadcast.

@@ -28,31 +28,17 @@ pub enum PushError {
     Ended,
 }
 
-/// What a client has been written and has not acknowledged.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Owed {
-    /// Nothing that it should be asked about.
-    #[default]
-    Nothing,
-    /// Something that it must not miss.
-    Some,
-    /// More than it should be left to keep to itself.
-    Much,
-}
-
 /// What [`Outbound::take`] has left.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// More waits to be written.
     pub more: bool,
-    /// What the client has not acknowledged.
-    pub owed: Owed,
+    /// The client is to be asked what it has got, unless it has been.
+    pub asks: bool,
 }
 
 /// Unacknowledged stanzas after which a client is asked for an acknowledgement, whatever they are.
 const ASK_AFTER: usize = 16;
-/// Unacknowledged stanzas that are much, where one of them must not be missed.
-const MUCH: usize = 4;
 /// The most stanzas that are held back for a client that nobody looks at.
 const HELD_STANZAS: usize = 100;
 /// Bytes in the queue beyond which nothing is held back.
@@ -100,16 +86,8 @@ struct Queue {
 }
 
 impl Queue {
-    fn owed(&self) -> Owed {
-        if self.written >= ASK_AFTER || (self.asks_always && self.written > 0) {
-            Owed::Much
-        } else if self.missed == 0 {
-            Owed::Nothing
-        } else if self.written >= MUCH {
-            Owed::Much
-        } else {
-            Owed::Some
-        }
+    fn asks(&self) -> bool {
+        self.written >= ASK_AFTER || self.missed > 0 || (self.asks_always && self.written > 0)
     }
 
     fn waiting(&self) -> usize {
@@ -258,7 +236,7 @@ impl Outbound {
         }
         Taken {
             more,
-            owed: queue.owed(),
+            asks: queue.asks(),
         }
     }
 
@@ -333,10 +311,10 @@ impl Outbound {
         self.queue().asks_always = true;
     }
 
-    /// What the client has been written and has not acknowledged.
+    /// Whether the client is to be asked what it has got: something that it must not miss, or much else.
     #[must_use]
-    pub fn owed(&self) -> Owed {
-        self.queue().owed()
+    pub fn asks(&self) -> bool {
+        self.queue().asks()
     }
 
     /// What the client has not acknowledged or not got, oldest first.

@@ -1,6 +1,5 @@
 //! One task per connection: framing, negotiation, and the loop that moves stanzas both ways.
 
-mod asking;
 mod auth;
 mod bind;
 mod bind2;

@@ -12,7 +12,6 @@ use imd_proto::{Element, Jid, Kind, Stanza, StreamCondition, StreamError, ns};
 use imd_store::Commit;
 use tokio::time::Instant;
 
-use super::asking::Asking;
 use super::c2s::{Ended, goodbye};
 use super::turn::{self, InARow, Lasting, Turn};
 use super::{Transport, manage};
@@ -78,7 +77,8 @@ struct Run<T> {
     ack_wanted: Option<u32>,
     /// What the last request for one wanted.
     ack_wanted_last: u32,
-    asking: Asking,
+    /// The client has been asked what it has got, and has not answered.
+    ack_asked: bool,
     /// When the client is asked for a sign of life, or given up if it has been asked.
     deadline: Instant,
     life_asked: bool,
@@ -102,7 +102,7 @@ pub(super) async fn run<T: Transport>(server: &Arc<Server>, transport: Box<T>, a
         pending: VecDeque::new(),
         ack_wanted: None,
         ack_wanted_last: 0,
-        asking: Asking::default(),
+        ack_asked: false,
         deadline: now + server.config.limits.idle_timeout,
         life_asked: false,
         heard: now,
@@ -263,12 +263,8 @@ impl<T: Transport> Run<T> {
 
     /// The next moment at which there is something to do without the client.
     fn wakes(&self) -> Instant {
-        let paused = self.paused.map(|(until, _)| until);
-        let others = [paused, self.asking.due()];
-        others
-            .into_iter()
-            .flatten()
-            .fold(self.deadline, Instant::min)
+        self.paused
+            .map_or(self.deadline, |(until, _)| until.min(self.deadline))
     }
 
     /// One of the moments has come.
@@ -279,9 +275,6 @@ impl<T: Transport> Run<T> {
         {
             self.charge(server, cost);
             return Ok(());
-        }
-        if self.asking.due().is_some_and(|due| due <= now) {
-            return self.ask_for_ack_if_due().await;
         }
         self.silence(server).await
     }
@@ -426,8 +419,12 @@ impl<T: Transport> Run<T> {
     /// The client says what it has got.
     async fn acknowledged(&mut self, ack: &Element) -> Result<(), Ended> {
         manage::acknowledged(&self.session, ack)?;
-        self.asking.answered();
-        self.ask_for_ack_if_due().await
+        self.ack_asked = false;
+        if self.session.outbound.asks() {
+            self.ack_asked = true;
+            return self.send_ack_request().await;
+        }
+        Ok(())
     }
 
     /// Send the acknowledgement that is wanted, once everything up to it is handled.
@@ -468,11 +465,12 @@ impl<T: Transport> Run<T> {
     /// Write a part of what waits, as far as the socket takes it: what is left, and whether it has taken all of the part.
     fn begin_write(&mut self) -> io::Result<(Taken, bool)> {
         let outbound = &self.session.outbound;
-        let asking = &mut self.asking;
+        let ack_asked = &mut self.ack_asked;
         let mut left = Taken::default();
         let done = self.transport.begin_stanzas(|batch| {
             left = outbound.take(WRITE_BYTES, batch);
-            if !left.more && asking.asks(left.owed, Instant::now) {
+            if !left.more && left.asks && !*ack_asked {
+                *ack_asked = true;
                 batch.add(&ACK_REQUEST, outbound.client());
             }
         })?;
@@ -491,14 +489,6 @@ impl<T: Transport> Run<T> {
             // A connection that takes nothing must not hold up the one that resumes its session.
             () = outbound.ending() => Err(Ended::Closed),
         }
-    }
-
-    async fn ask_for_ack_if_due(&mut self) -> Result<(), Ended> {
-        let owed = self.session.outbound.owed();
-        if self.asking.asks(owed, Instant::now) {
-            return self.send_ack_request().await;
-        }
-        Ok(())
     }
 
     async fn send_ack_request(&mut self) -> Result<(), Ended> {
@@ -527,7 +517,7 @@ impl<T: Transport> Run<T> {
         self.life_asked = true;
         self.deadline = Instant::now() + server.config.limits.life_timeout;
         if self.session.management().is_some() {
-            self.asking.asked(Instant::now());
+            self.ack_asked = true;
             return self.send_ack_request().await;
         }
         let ping = Element::new("iq", ns::CLIENT)
