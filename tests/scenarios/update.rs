@@ -62,14 +62,15 @@ fn a_box_refuses_what_it_may_not_install_and_takes_what_it_may() -> Result<()> {
     Ok(())
 }
 
-/// What a change of the server makes new at the most: as many bytes as its program has, and none of them known. (Six bits in each of these.)
+/// What a change of the server makes new at the most: as many bytes as its program has unpacked, none of them known, and of which the image's
+/// file system makes nothing smaller.
 fn as_long_as_the_server() -> Result<String> {
     let program = repository().join("target/image/root/usr/bin/imd");
     let length = fs::metadata(&program)
         .with_context(|| format!("the image's {}", program.display()))?
         .len();
     let mut state: u64 = 2026;
-    let text = (0..length * 4 / 3).map(|_| {
+    let text = (0..length).map(|_| {
         // Knuth's MMIX generator.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
