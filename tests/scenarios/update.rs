@@ -165,7 +165,11 @@ fn cut_in_a_trial(scene: &mut Scene, runtime: &Runtime) -> Result<(usize, Vec<Sa
     let deadline = scene.vm.boot_deadline() * 2;
     let talkers = wait_until(deadline, "the trial", || {
         let status = status(&scene.vm)?;
-        ensure!(status["update"]["state"] == "trial", "{status}");
+        // The state is kept before the restart into the version.
+        ensure!(
+            status["update"]["state"] == "trial" && status["running"]["version"] == BAD,
+            "{status}"
+        );
         talk(scene, runtime, 2).map(Some)
     })?;
     let begun = Instant::now();
@@ -174,13 +178,13 @@ fn cut_in_a_trial(scene: &mut Scene, runtime: &Runtime) -> Result<(usize, Vec<Sa
     wait_until(moment + LAST_CUT, "the moment", || {
         Ok((begun.elapsed() >= moment).then_some(()))
     })?;
-    let before = status(&scene.vm)?;
+    let before = status(&scene.vm)?["update"].clone();
     scene.vm.cut_power_and_start()?;
     let said = runtime.block_on(talkers.said());
     let after = outcome(&mut scene.vm)?;
     scene.lab.note(&format!(
-        "power cut {moment:?} into the trial: {}, then {}",
-        before["update"], after["update"]
+        "power cut {moment:?} into the trial: {before}, then {}",
+        after["update"]
     ));
     // A cut is no fault of the version's: it is tried again, and kept.
     ensure!(
