@@ -130,7 +130,7 @@ fn changed(answer: Answer) -> Result<Changed> {
 fn assert_a_network_goes_back(vm: &Vm) -> Result<()> {
     let mistyped = [
         ("network.ipv4", "10.0.2.77/24"),
-        ("network.gateway", "10.0.2.2"),
+        ("network.ipv4_gateway", "10.0.2.2"),
     ];
     tell(vm, set(&mistyped))?;
     wait_until(
@@ -157,7 +157,7 @@ fn assert_a_network_goes_back(vm: &Vm) -> Result<()> {
 fn assert_a_network_stays(vm: &Vm) -> Result<()> {
     let right = [
         ("network.ipv4", "10.0.2.15/24"),
-        ("network.gateway", "10.0.2.2"),
+        ("network.ipv4_gateway", "10.0.2.2"),
         ("network.dns", "[\"10.0.2.3\"]"),
     ];
     tell(vm, set(&right))?;
@@ -165,10 +165,17 @@ fn assert_a_network_stays(vm: &Vm) -> Result<()> {
         let routes = vm.run("ip -4 route show default")?;
         Ok(routes.contains("proto static").then_some(()))
     })?;
-    ask(vm, Command::ConfirmNetwork)?;
+    let confirm = |reached: [u8; 4]| Command::ConfirmNetwork {
+        reached: Some(reached.into()),
+    };
+    ensure!(
+        ask(vm, confirm([10, 0, 2, 77])).is_err(),
+        "confirmed from where the box is not"
+    );
+    ask(vm, confirm([10, 0, 2, 15]))?;
     let timer = vm.run("systemctl list-timers --all --no-legend perch-network-trial.timer")?;
     ensure!(timer.trim().is_empty(), "it would still go back: {timer}");
-    ensure!(ask(vm, Command::ConfirmNetwork).is_err(), "confirmed twice");
+    ensure!(ask(vm, confirm([10, 0, 2, 15])).is_err(), "confirmed twice");
     vm.assert_healthy()
 }
 
