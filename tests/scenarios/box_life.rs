@@ -40,8 +40,8 @@ fn an_owner_changes_the_network_backs_up_and_resets_the_box() -> Result<()> {
             .arg(&stick),
     )?;
     output_of(
-        Program::new("mkfs.vfat")
-            .args(["-n", "PERCH-BACKUP"])
+        Program::new("mkfs.ext4")
+            .args(["-q", "-L", "PERCH-BACKUP"])
             .arg(&stick),
     )?;
     let drive = format!("if=none,id=stick,format=raw,file={}", stick.display());
