@@ -10,6 +10,8 @@ use crate::settings::apply::Machine;
 
 /// The label of a stick for backups.
 pub const LABEL: &str = "PERCH-BACKUP";
+/// The same on FAT32, where a label has 11 characters at the most.
+const FAT_LABEL: &str = "PERCHBACKUP";
 /// Which stick the owner has accepted.
 pub const ACCEPTED: &str = "/var/lib/perch/backup/stick.json";
 /// Where a stick is mounted, in the file systems of the one process that uses it.
@@ -62,7 +64,8 @@ fn of_udev(device: &str, known: &str) -> Option<Stick> {
         });
         line.map(str::to_owned).filter(|value| !value.is_empty())
     };
-    if value("ID_BUS")? != "usb" || value("ID_FS_LABEL")? != LABEL {
+    let label = value("ID_FS_LABEL")?;
+    if value("ID_BUS")? != "usb" || ![LABEL, FAT_LABEL].contains(&label.as_str()) {
         return None;
     }
     let words = [value("ID_VENDOR"), value("ID_MODEL")];
@@ -220,7 +223,7 @@ mod tests {
             (stick.device.as_str(), stick.model.as_str()),
             ("sda1", "Intenso Rainbow Line")
         );
-        plug(root.path(), "sda1", "8:1", &known("C3", LABEL, "vfat"));
+        plug(root.path(), "sda1", "8:1", &known("C3", FAT_LABEL, "vfat"));
         assert_eq!(find(&files).unwrap(), Err(Missing::Another));
         plug(root.path(), "sda1", "8:1", &known("A1", LABEL, "ntfs"));
         assert_eq!(find(&files).unwrap(), Err(Missing::Format));
