@@ -27,6 +27,7 @@ pub mod mdns;
 pub mod model;
 pub mod power;
 pub mod reset;
+pub mod routes;
 pub mod settings;
 pub mod system;
 pub mod tuning;

@@ -21,9 +21,9 @@ use tempfile::TempDir;
 
 const UNIT: &str = "imd.service";
 const ROUTES: &str = "/proc/net/route";
-const HEAD: &str = "Iface\tDestination\tGateway\n";
-const NETWORK: &str = "end0\t0001A8C0\t00000000\n";
-const GATEWAY: &str = "end0\t00000000\t0101A8C0\n";
+const HEAD: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
+const NETWORK: &str = "end0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n";
+const GATEWAY: &str = "end0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\n";
 const JOBS: &str = "systemctl list-jobs --no-legend --plain";
 const FAILED: &str = "systemctl list-units --failed --plain --no-legend";
 const LAST_WORDS: &str = "journalctl -b -u imd.service -t imd -n 1 -o cat --no-pager";

@@ -1,15 +1,12 @@
 //! The life of a session on one connection: stanzas in, stanzas out, acknowledgements, signs of life.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
-use std::io;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use imd_proto::xml::StreamEvent;
 use imd_proto::{Element, Jid, Kind, Stanza, StreamCondition, StreamError, ns};
-use imd_store::Commit;
 use tokio::time::Instant;
 
 use super::c2s::{Ended, goodbye};
@@ -17,8 +14,13 @@ use super::turn::{self, InARow, Lasting, Turn};
 use super::{Transport, manage};
 use crate::load::rates::Rates;
 use crate::server::Server;
-use crate::session::{Attached, End, Queued, Session, Taken, lifecycle};
+use crate::session::{Attached, End, Session, lifecycle};
 use crate::{feature, route};
+
+mod pending;
+mod writing;
+
+use pending::{Head, Pending, front};
 
 /// Stanzas whose commit is awaited; when there are so many, no more is read.
 const MAX_PENDING: usize = 256;
@@ -26,46 +28,6 @@ const MAX_PENDING: usize = 256;
 const IN_A_ROW: u32 = 8;
 /// What elements that came in one go may cost before it is asked whether they were too many.
 const UNCOUNTED: usize = 16 * 1024;
-/// Bytes written in one go.
-const WRITE_BYTES: usize = 64 * 1024;
-/// How long the commits of a broken connection are waited for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Asks a client how many stanzas it has handled (XEP-0198 §4). It goes with the stanzas, in one record and one packet.
-static ACK_REQUEST: LazyLock<Queued> =
-    LazyLock::new(|| Queued::whole(Element::new("r", ns::SM).to_xml_in(ns::CLIENT).into()));
-
-/// A stanza that has been taken and is not on the disk yet.
-struct Pending {
-    commit: Option<Commit>,
-    /// Of a message.
-    head: Option<Head>,
-}
-
-/// Of a message, what it takes to answer it with an error.
-struct Head {
-    to: Option<Jid>,
-    id: Option<Box<str>>,
-    is_error: bool,
-}
-
-impl Head {
-    fn of(message: &Stanza) -> Self {
-        Self {
-            to: message.to.clone(),
-            id: message.id().map(Box::from),
-            is_error: message.is_error(),
-        }
-    }
-
-    /// The message without what was in it.
-    fn stanza(self, from: Jid) -> Stanza {
-        let element = Element::new("message", ns::CLIENT)
-            .with_opt_attr("type", self.is_error.then_some("error"))
-            .with_opt_attr("id", self.id.as_deref());
-        Stanza::stamp_read(Kind::Message, element, from, self.to)
-    }
-}
 
 struct Run<T> {
     transport: Box<T>,
@@ -372,134 +334,6 @@ impl<T: Transport> Run<T> {
         }
     }
 
-    /// A stanza has been dealt with, but for its commit. Stanzas count as handled in the order in which they came.
-    async fn taken(&mut self, commit: Option<Commit>, head: Option<Head>) -> Result<(), Ended> {
-        if commit.is_none() && self.pending.is_empty() {
-            self.session.count_handled();
-            return self.acknowledge().await;
-        }
-        self.pending.push_back(Pending { commit, head });
-        Ok(())
-    }
-
-    async fn committed(
-        &mut self,
-        server: &Arc<Server>,
-        outcome: imd_store::Result<()>,
-    ) -> Result<(), Ended> {
-        self.settle(server, outcome).await;
-        self.acknowledge().await
-    }
-
-    /// The first pending stanza is on the disk, or never will be.
-    async fn settle(&mut self, server: &Arc<Server>, outcome: imd_store::Result<()>) {
-        let Some(done) = self.pending.pop_front() else {
-            return;
-        };
-        if let Err(error) = outcome
-            && let Some(head) = done.head
-        {
-            let stanza = head.stanza(self.session.jid.clone());
-            server.bounce(&stanza, &feature::store_error(&error)).await;
-        }
-        if self.pending.is_empty() {
-            self.pending = VecDeque::new();
-        }
-        self.session.count_handled();
-    }
-
-    /// The client asks what has been handled.
-    async fn asked_for_ack(&mut self) -> Result<(), Ended> {
-        // The first request that waits is answered first: by the time its stanzas are on the disk there are more.
-        self.ack_wanted.get_or_insert(self.received);
-        self.ack_wanted_last = self.received;
-        self.acknowledge().await
-    }
-
-    /// The client says what it has got.
-    async fn acknowledged(&mut self, ack: &Element) -> Result<(), Ended> {
-        manage::acknowledged(&self.session, ack)?;
-        self.ack_asked = false;
-        if self.session.outbound.asks() {
-            self.ack_asked = true;
-            return self.send_ack_request().await;
-        }
-        Ok(())
-    }
-
-    /// Send the acknowledgement that is wanted, once everything up to it is handled.
-    async fn acknowledge(&mut self) -> Result<(), Ended> {
-        let Some(wanted) = self.ack_wanted else {
-            return Ok(());
-        };
-        let handled = self.session.handled();
-        if !self.pending.is_empty() && (wanted.wrapping_sub(handled) as i32) > 0 {
-            return Ok(());
-        }
-        let last = self.ack_wanted_last;
-        self.ack_wanted = ((last.wrapping_sub(handled) as i32) > 0).then_some(last);
-        if let Some(held) = self.transport.held() {
-            // Writing into a string does not fail.
-            let _ = write!(held, "<a xmlns='{}' h='{handled}'/>", ns::SM);
-            return Ok(());
-        }
-        let ack = Element::new("a", ns::SM).with_attr("h", handled.to_string());
-        Box::pin(self.transport.send(&ack)).await?;
-        Ok(())
-    }
-
-    /// Write what waits for the client.
-    async fn write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
-        loop {
-            let (left, done) = self.begin_write()?;
-            // Nearly always the socket takes all at once, and there is nothing to wait for.
-            if !done {
-                Box::pin(self.finish_write(server)).await?;
-            }
-            if !left.more {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Write a part of what waits, as far as the socket takes it: what is left, and whether it has taken all of the part.
-    fn begin_write(&mut self) -> io::Result<(Taken, bool)> {
-        let outbound = &self.session.outbound;
-        let ack_asked = &mut self.ack_asked;
-        let mut left = Taken::default();
-        let done = self.transport.begin_stanzas(|batch| {
-            left = outbound.take(WRITE_BYTES, batch);
-            if !left.more && left.asks && !*ack_asked {
-                *ack_asked = true;
-                batch.add(&ACK_REQUEST, outbound.client());
-            }
-        })?;
-        Ok((left, done))
-    }
-
-    /// Wait until the socket has taken the part.
-    async fn finish_write(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
-        let outbound = &self.session.outbound;
-        let finished = self.transport.finish_stanzas();
-        tokio::select! {
-            written = tokio::time::timeout(server.config.limits.write_timeout, finished) => match written {
-                Ok(written) => written.map_err(Ended::from),
-                Err(_) => Err(Ended::Closed),
-            },
-            // A connection that takes nothing must not hold up the one that resumes its session.
-            () = outbound.ending() => Err(Ended::Closed),
-        }
-    }
-
-    async fn send_ack_request(&mut self) -> Result<(), Ended> {
-        if let Some(held) = self.transport.held() {
-            held.push_str(ACK_REQUEST.xml());
-            return Ok(());
-        }
-        Box::pin(self.transport.send(&Element::new("r", ns::SM))).await?;
-        Ok(())
-    }
-
     /// Nothing has come for a while: ask for a sign of life, or give up.
     async fn silence(&mut self, server: &Arc<Server>) -> Result<(), Ended> {
         let quiet_until = self.heard + server.config.limits.idle_timeout;
@@ -528,26 +362,5 @@ impl<T: Transport> Run<T> {
             .with_child(Element::new("ping", ns::PING));
         self.transport.send(&ping).await?;
         Ok(())
-    }
-
-    /// The connection has ended: what was taken still reaches the disk and is counted.
-    async fn drain(&mut self, server: &Arc<Server>) {
-        let all = async {
-            while !self.pending.is_empty() {
-                let outcome = front(&mut self.pending).await;
-                self.settle(server, outcome).await;
-            }
-        };
-        if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
-            tracing::warn!(jid = %self.session.jid, "the disk took too long for the last messages of a connection");
-        }
-    }
-}
-
-/// Wait for the commit of the first pending stanza.
-async fn front(pending: &mut VecDeque<Pending>) -> imd_store::Result<()> {
-    match pending.front_mut().and_then(|p| p.commit.as_mut()) {
-        Some(commit) => commit.await,
-        None => Ok(()),
     }
 }

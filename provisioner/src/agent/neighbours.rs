@@ -3,12 +3,11 @@
 //! A phone at home has an address of RFC 1918 by IPv4, and by IPv6 very often a global one; avahi announces the box's global
 //! address, too, so that it is the one that the phone uses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::files::Files;
+use crate::routes::{self, Ipv4Route};
 
-/// IPv4 routes of the main table (`fib_route_seq_show` in Linux's net/ipv4/fib_trie.c).
-const V4_ROUTES: &str = "/proc/net/route";
 /// IPv6 routes of all tables (`rt6_info_route` in Linux's net/ipv6/route.c).
 const V6_ROUTES: &str = "/proc/net/ipv6_route";
 /// Flags of a route (linux/route.h).
@@ -54,23 +53,18 @@ impl OnLink {
 /// The networks that the box is in now. None if that cannot be told.
 #[must_use]
 pub fn look(files: &Files) -> Vec<OnLink> {
-    let table = |path: &str| files.read(path).ok().flatten().unwrap_or_default();
-    let (v4, v6) = (table(V4_ROUTES), table(V6_ROUTES));
-    let v4 = v4.lines().skip(1).filter_map(v4_route);
+    let v6 = files.read(V6_ROUTES).ok().flatten().unwrap_or_default();
+    let v4 = routes::ipv4(files).into_iter().filter_map(v4_route);
     v4.chain(v6.lines().filter_map(v6_route)).collect()
 }
 
-/// Interface, destination, gateway, flags, …, mask: numbers as they lie in memory, in hexadecimal digits.
-fn v4_route(line: &str) -> Option<OnLink> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok();
-    let mask = u32::from_be_bytes(number(7)?.to_ne_bytes());
-    let length = mask.leading_ones();
-    let is_link = is_link(number(3)?) && words.first() != Some(&"lo");
-    (is_link && length >= SHORTEST_V4).then_some(OnLink {
-        network: Ipv4Addr::from(number(1)?.to_ne_bytes()).into(),
+fn v4_route(route: Ipv4Route) -> Option<OnLink> {
+    let Ipv4Route {
+        destination,
         length,
-    })
+        flags,
+    } = route;
+    (is_link(flags) && length >= SHORTEST_V4).then_some(OnLink::new(destination.into(), length))
 }
 
 /// Destination and its length, source and its length, next hop, metric, references, uses, flags, interface.

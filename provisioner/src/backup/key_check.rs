@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{ASKED, BoxKey, RecoveryKey, WORDS};
 use crate::files::Files;
+use crate::model::secret::hex;
 
 /// How long after its making a key is asked for, in seconds.
 pub const AFTER: i64 = 7 * 86_400;
@@ -41,7 +42,7 @@ impl Check {
         let asked = [one.min(other), one.max(other)];
         let words = key.words()?;
         let words = asked.map(|n| words.get(n - 1).copied().unwrap_or_default().to_owned());
-        let salt = hexadecimal(&salt);
+        let salt = hex(&salt);
         Ok(Self {
             asked,
             hash: hash(&salt, &words),
@@ -57,11 +58,7 @@ impl Check {
 
 fn hash(salt: &str, words: &[String]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes());
-    hexadecimal(hmac::sign(&key, words.join(" ").as_bytes()).as_ref())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hmac::sign(&key, words.join(" ").as_bytes()).as_ref())
 }
 
 /// Whether the words that were typed are those that are asked for; they are not asked for again then.

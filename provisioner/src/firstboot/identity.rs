@@ -6,6 +6,7 @@ use time::macros::datetime;
 
 use super::FirstBoot;
 use crate::files::{Access, Files};
+use crate::model::secret::hex;
 use crate::system::System;
 
 /// Files whose age says how late it is at least: the image's build, and the last time that timesyncd knew.
@@ -122,5 +123,5 @@ fn random_id() -> Result<String> {
         .context("no random numbers")?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }

@@ -17,6 +17,7 @@ use crate::firstboot::certificates::AUTHORITY;
 use crate::firstboot::identity;
 use crate::firstboot::state::BoxState;
 use crate::imd_config;
+use crate::model::secret::hex;
 use crate::system::System;
 
 /// How long the server may take to start, counted from the beginning of the watch: a change of its database takes a while.
@@ -274,7 +275,7 @@ fn random() -> Result<String> {
     let mut bytes = [0; 18];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
         .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// The clock is neither before the image nor before what it was, where something holds it over a restart.

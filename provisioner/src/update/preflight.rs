@@ -56,7 +56,7 @@ pub fn refusals(facts: &Facts) -> Vec<String> {
     if !facts.knows_the_time {
         found.push(
             "nothing has told the box the time since its start, so that no signature can be checked: connect it to a network with a time \
-             server, set one (`provisioner settings set time.servers=…`), or give it your device's time on its page /setup/time"
+             server, set one (`provisioner settings set time.servers=…`), or give it your device's time (page Settings, Time)"
                 .to_owned(),
         );
     }

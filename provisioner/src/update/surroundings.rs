@@ -6,13 +6,10 @@ use time::OffsetDateTime;
 use crate::agent::{clock, status};
 use crate::files::Files;
 use crate::firstboot::identity;
+use crate::routes;
 
 /// A clock of its own that is further away from the system's has not been what set it.
 const CLOCK_GRAIN: i64 = 60;
-/// 169.254.0.0 as /proc/net/route has it on a little-endian machine: an address that a box gives itself says nothing.
-const SELF_GIVEN: &str = "0000FEA9";
-/// The destination of a default route there.
-const EVERYWHERE: &str = "00000000";
 
 /// What a version must not take away from the box.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,18 +57,11 @@ fn has_battery(files: &Files, now: OffsetDateTime) -> bool {
         .any(|time| time >= built && (time - now.unix_timestamp()).abs() <= CLOCK_GRAIN)
 }
 
-/// Address and gateway, by the routes that the kernel has (proc_net(5): interface, destination, gateway, …).
+/// Address and gateway, by the routes that the kernel has. An address that a box gives itself (RFC 3927) says nothing.
 fn network(files: &Files) -> (bool, bool) {
-    let text = files.read("/proc/net/route").ok().flatten();
-    let text = text.unwrap_or_default();
-    let destinations: Vec<&str> = text
-        .lines()
-        .skip(1)
-        .filter(|line| !line.starts_with("lo"))
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
-    let has_address = destinations.iter().any(|to| *to != SELF_GIVEN);
-    (has_address, destinations.contains(&EVERYWHERE))
+    let routes = routes::ipv4(files);
+    let has_address = routes.iter().any(|to| !to.destination.is_link_local());
+    (has_address, routes.iter().any(|to| to.length == 0))
 }
 
 #[cfg(test)]
@@ -117,13 +107,23 @@ mod tests {
 
     #[test]
     fn address_and_gateway_are_read_from_the_routes() {
-        let head = "Iface\tDestination\tGateway \tFlags\n";
+        let head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n";
         for (routes, wanted) in [
             ("", (false, false)),
-            ("end0\t0000FEA9\t00000000\t0001\n", (false, false)),
-            ("end0\t0001A8C0\t00000000\t0001\n", (true, false)),
             (
-                "end0\t00000000\t0101A8C0\t0003\nend0\t0001A8C0\t00000000\t0001\n",
+                "end0\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\n",
+                (false, false),
+            ),
+            (
+                "lo\t0000007F\t00000000\t0001\t0\t0\t0\t000000FF\n",
+                (false, false),
+            ),
+            (
+                "end0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
+                (true, false),
+            ),
+            (
+                "end0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\nend0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
                 (true, true),
             ),
         ] {
