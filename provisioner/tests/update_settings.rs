@@ -10,7 +10,6 @@ mod common;
 
 use common::boxes::{Running, boot};
 use common::{get, put};
-use provisioner::settings::change::{change, request_of_pairs, request_of_undo};
 use provisioner::update::channel::Source;
 
 const FILE: &str = "/etc/perch/update.toml";
@@ -24,12 +23,6 @@ fn with_file(text: &str) -> Running {
 }
 
 impl Running {
-    fn set(&self, key: &str, value: &str) {
-        let pairs = [(key.to_owned(), value.to_owned())];
-        let request = request_of_pairs(self.machine(), &pairs).unwrap();
-        change(self.machine(), &request, "anna").unwrap();
-    }
-
     fn restart(&self) {
         boot(self.folder.path(), &self.system);
     }
@@ -42,15 +35,17 @@ impl Running {
 #[test]
 fn a_publisher_is_set_and_taken_away_without_a_shell() {
     let perch = Running::new();
-    perch.set("updates.url", "https://updates.example/perch/");
-    perch.set("updates.automatic", "true");
+    perch
+        .set(&[("updates.url", "https://updates.example/perch/")])
+        .unwrap();
+    perch.set(&[("updates.automatic", "true")]).unwrap();
     let source = Source::read(&perch.files).unwrap();
     assert_eq!(source.folder().unwrap(), "https://updates.example/perch");
     assert!(source.automatic);
     perch.restart();
     assert_eq!(Source::read(&perch.files).unwrap(), source);
-    perch.set("updates.url", "");
-    perch.set("updates.automatic", "");
+    perch.set(&[("updates.url", "")]).unwrap();
+    perch.set(&[("updates.automatic", "")]).unwrap();
     assert!(!perch.files.path(FILE).exists());
 }
 
@@ -59,7 +54,7 @@ fn a_file_by_hand_goes_on_as_it_is_through_starts_and_other_changes() {
     let perch = with_file(BY_HAND);
     let shown = "updates.url = \"https://u.example\"\nupdates.authority = \"/etc/perch/ca.crt\"\n";
     assert_eq!(perch.settings(), shown);
-    perch.set("language", "zh");
+    perch.set(&[("language", "zh")]).unwrap();
     perch.restart();
     assert_eq!(perch.file(), BY_HAND);
     // And is followed when it is changed by hand, or taken away.
@@ -77,14 +72,13 @@ fn a_file_by_hand_goes_on_as_it_is_through_starts_and_other_changes() {
 #[test]
 fn the_first_change_of_updates_takes_a_file_by_hand_over_with_all_that_it_says() {
     let perch = with_file(BY_HAND);
-    perch.set("updates.window", "01:00-02:00");
+    perch.set(&[("updates.window", "01:00-02:00")]).unwrap();
     assert_eq!(
         perch.file(),
         "# Written by the provisioner; change the box's settings instead.\nurl = \"https://u.example\"\n\
          window = \"01:00-02:00\"\nauthority = \"/etc/perch/ca.crt\"\n"
     );
-    let request = request_of_undo(perch.machine(), None).unwrap();
-    change(perch.machine(), &request, "anna").unwrap();
+    perch.undo(None).unwrap();
     perch.restart();
     let source = Source::read(&perch.files).unwrap();
     assert_eq!(
@@ -105,13 +99,15 @@ fn a_file_that_settings_cannot_express_is_left_alone_until_they_say_something() 
         "# nothing yet\n",
     ] {
         let perch = with_file(text);
-        perch.set("language", "zh");
+        perch.set(&[("language", "zh")]).unwrap();
         perch.restart();
         assert_eq!(
             (perch.file().as_str(), perch.settings().as_str()),
             (text, "language = \"zh\"\n")
         );
-        perch.set("updates.url", "https://updates.example");
+        perch
+            .set(&[("updates.url", "https://updates.example")])
+            .unwrap();
         let source = Source::read(&perch.files).unwrap();
         assert_eq!(source.folder().unwrap(), "https://updates.example");
     }

@@ -15,6 +15,7 @@ use provisioner::files::Files;
 use provisioner::firstboot;
 use provisioner::firstboot::state::BoxState;
 use provisioner::settings::apply::Machine;
+use provisioner::settings::change::{Done, change, request_of_pairs, request_of_undo};
 use tempfile::TempDir;
 use time::macros::datetime;
 
@@ -171,5 +172,39 @@ impl Running {
 
     pub fn settings(&self) -> String {
         self.state().settings.to_toml()
+    }
+
+    /// Changes settings as Anna does.
+    pub fn set(&self, pairs: &[(&str, &str)]) -> anyhow::Result<Done> {
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        self.system.commands.borrow_mut().clear();
+        change(
+            self.machine(),
+            &request_of_pairs(self.machine(), &pairs)?,
+            "anna",
+        )
+    }
+
+    pub fn undo(&self, number: Option<u32>) -> anyhow::Result<Done> {
+        change(
+            self.machine(),
+            &request_of_undo(self.machine(), number)?,
+            "ben",
+        )
+    }
+
+    pub fn did(&self, command: &str) -> bool {
+        self.system
+            .commands
+            .borrow()
+            .iter()
+            .any(|done| done == command)
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        self.folder.path().join(&path[1..]).exists()
     }
 }
