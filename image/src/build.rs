@@ -206,10 +206,11 @@ fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
     let cargo_home = std::env::var("CARGO_HOME").unwrap_or_else(|_| "/root/.cargo".to_owned());
     let mut cargo = run("cargo");
     // Where cargo has started this program, it has set these for its package; ring's build script looks at them, and all
-    // would be compiled anew.
+    // would be compiled anew. Profiles are those of Cargo.toml, whatever the caller likes for programs of its own.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+        let foreign = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_"];
+        if foreign.iter().any(|prefix| name.starts_with(prefix)) {
             cargo = cargo.without_env(&name);
         }
     }
@@ -244,6 +245,8 @@ fn binaries(configs: &Configs, facts: &Facts) -> Result<()> {
             format!("-ffile-prefix-map={cargo_home}=/cargo -ffile-prefix-map={top}=/perch"),
         )
         .env("SOURCE_DATE_EPOCH", facts.epoch.to_string())
+        // Compiled in parts, `imd` has 1.5 MB more in memory.
+        .env("CARGO_INCREMENTAL", "0")
         .dir(&configs.top)
         .hint("run the same cargo command with ci/in-buildroot")
         .ok()

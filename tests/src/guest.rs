@@ -131,8 +131,7 @@ pub fn assert_slot_is_good(vm: &Vm) -> Result<()> {
     .with_context(|| format!("slot {slot} has {:?} tries left", left.trim()))
 }
 
-/// How small an idle server is: at most 16 MB resident. The bar is 15 (`docs/adr/0080`), which it passes by a little since its code has grown:
-/// 15.1 to 15.4 MB on 2026-12-01, 2.7 MB of it its own data. Returns the KiB.
+/// How small an idle server is: at most 15 MB resident (`docs/adr/0080`). Returns the KiB.
 ///
 /// # Errors
 ///
@@ -144,8 +143,8 @@ pub fn assert_idle_imd_is_small(vm: &Vm) -> Result<u64> {
         .parse()
         .with_context(|| format!("the resident memory in {status:?}"))?;
     ensure!(
-        kib * 1024 < 16_000_000,
-        "the idle imd has {kib} KiB resident, more than 16 MB"
+        kib * 1024 < 15_000_000,
+        "the idle imd has {kib} KiB resident, more than 15 MB"
     );
     Ok(kib)
 }
