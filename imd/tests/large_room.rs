@@ -79,7 +79,7 @@ fn take(session: &Session) -> Vec<Arc<str>> {
     all
 }
 
-/// Says `EACH` messages, each when the one before is on the disk and delivered.
+/// Says `EACH` messages, each when the one before is on the disk and has come back.
 async fn speak(server: Arc<Server>, session: Arc<Session>) {
     for number in 0..EACH {
         let message = Element::new("message", ns::CLIENT)
@@ -135,6 +135,17 @@ async fn a_thousand_occupants_get_every_message_in_the_order_of_the_archive() {
         "{OCCUPANTS} entered in {entered:?}; {} messages to all took {spoken:?}",
         SPEAKERS * EACH
     );
+    // Speakers wait for their own copies only.
+    let all_have_all = async {
+        for session in &sessions {
+            while session.outbound.unacknowledged_stanzas().len() < SPEAKERS * EACH {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_have_all)
+        .await
+        .expect("everybody gets everything");
     let first: Vec<Arc<str>> = take(&sessions[0]);
     let order: Vec<String> = first
         .iter()

@@ -73,10 +73,12 @@ impl Delivery {
 /// What follows from an event in a room.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// To be on the disk before anything is delivered.
+    /// To be on the disk before the author gets the message back and it is acknowledged.
     pub archive: Vec<ArchiveEntry>,
     /// To be sent, in this order.
     pub deliveries: Vec<Delivery>,
+    /// The client whose message this is, if it is one of those who get it.
+    pub author: Option<Jid>,
 }
 
 impl Effects {
@@ -90,8 +92,8 @@ impl Effects {
 impl From<Vec<Delivery>> for Effects {
     fn from(deliveries: Vec<Delivery>) -> Self {
         Self {
-            archive: Vec::new(),
             deliveries,
+            ..Self::default()
         }
     }
 }

@@ -120,6 +120,7 @@ pub fn broadcast(
             complete: false,
             wakes,
         }],
+        author: sender.cloned(),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A room's events are dealt with one after the other, by whoever holds its state: [`turn`] reads the stanza,
 //! the pure functions of [`join`], [`message`], [`invite`], [`admin`], [`owner`], [`moderation`] and [`relay`]
-//! change the [`room::Room`] and say what is to be sent, and [`outbox`] sends it in that order, a message only
-//! when it is in the archive on the disk. What a change needs in the store is written before it takes effect.
+//! change the [`room::Room`] and say what is to be sent, and [`outbox`] sends it in that order; a message's author gets
+//! it back when it is in the archive on the disk. What a change needs in the store is written before it takes effect.
 //!
 //! [`registry`] loads rooms when they are first used and forgets empty ones.
 
@@ -11,6 +11,7 @@ pub mod admin;
 mod announce;
 mod avatar;
 mod delivery;
+mod fan_out;
 mod form;
 mod history;
 mod info;

@@ -1,30 +1,36 @@
-//! The one order in which a room speaks: what is queued first is delivered first, and nothing before its commit.
+//! The one order in which a room speaks: each recipient gets what is sent in the order of the events.
+//!
+//! Delivery does not wait for the disk. Only the author does, to whom the own message says that it is kept (XEP-0045 §7.4), and with
+//! it everything that the author's client gets after it, so that nothing overtakes. There are two queues for that: one for those who
+//! need not wait, and one in which each batch has the commit that is waited for.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imd_proto::{Jid, Kind, Stanza};
+use imd_proto::Jid;
 use imd_store::{ArchiveId, Commit, StoreError};
 use tokio::sync::oneshot;
 
-use super::announce::Notice;
 use super::delivery::{Delivery, Effects};
-use super::join;
+use super::fan_out::{self, IN_A_ROW};
 use super::registry::Handle;
-use crate::feature::push;
-use crate::route;
 use crate::server::Server;
-use crate::session::Queued;
 
-/// Recipients that are dealt with before others have their turn.
-const IN_A_ROW: usize = 32;
+/// A step of those who need not wait for the disk.
+enum Step {
+    Deliver(Vec<Delivery>),
+    /// Everything before this has been delivered: who begins to wait for the disk gets nothing before it.
+    Mark(oneshot::Sender<()>),
+}
 
-/// What one event sends.
+/// What one event sends to those who wait for the disk.
 struct Batch {
     commit: Option<Commit>,
     /// The archived message, to be forgotten if it never reaches the disk.
     id: Option<ArchiveId>,
+    /// What came before has been delivered; absent when nothing was on its way.
+    turn: Option<oneshot::Receiver<()>>,
     deliveries: Vec<Delivery>,
     /// Whoever waits for the delivery.
     done: Option<oneshot::Sender<imd_store::Result<()>>>,
@@ -32,8 +38,56 @@ struct Batch {
 
 #[derive(Default)]
 struct Queue {
+    steps: VecDeque<Step>,
+    /// A task works at the steps.
+    delivering: bool,
     batches: VecDeque<Batch>,
-    running: bool,
+    /// A task works at the batches.
+    confirming: bool,
+    /// The clients in `batches`, and the one that is being dealt with, with the number of copies for each.
+    held: HashMap<Jid, usize>,
+}
+
+impl Queue {
+    /// Take out what is for the author of a message or for others who wait already.
+    fn hold(&mut self, deliveries: &mut Vec<Delivery>, author: Option<&Jid>) -> Vec<Delivery> {
+        if author.is_none() && self.held.is_empty() {
+            return Vec::new();
+        }
+        let mut waiting = Vec::new();
+        for delivery in &mut *deliveries {
+            let (later, now): (Vec<_>, Vec<_>) = std::mem::take(&mut delivery.to)
+                .into_iter()
+                .partition(|to| Some(to) == author || self.held.contains_key(to));
+            delivery.to = now;
+            for to in &later {
+                *self.held.entry(to.clone()).or_default() += 1;
+            }
+            if !later.is_empty() {
+                waiting.push(Delivery {
+                    to: later,
+                    ..delivery.clone()
+                });
+            }
+        }
+        deliveries.retain(|delivery| !delivery.to.is_empty());
+        waiting
+    }
+
+    /// Those who got these wait for them no more.
+    fn let_go(&mut self, deliveries: &[Delivery]) {
+        for to in deliveries.iter().flat_map(|delivery| &delivery.to) {
+            if let Some(copies) = self.held.get_mut(to) {
+                *copies -= 1;
+                if *copies == 0 {
+                    self.held.remove(to);
+                }
+            }
+        }
+        if self.held.is_empty() {
+            self.held = HashMap::new();
+        }
+    }
 }
 
 /// What a room has yet to send.
@@ -50,237 +104,149 @@ impl Outbox {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.lock().running
+        let queue = self.lock();
+        !queue.delivering && !queue.confirming
     }
 }
 
 /// Send what follows from an event, in its turn. To be called while the room's state is held, so that the order of events
-/// is the order of deliveries. The commit resolves when the deliveries are made; absent when nothing had
+/// is the order of deliveries. The commit resolves when the author has got the message back; absent when nothing had
 /// to be on the disk.
 pub async fn send(server: &Arc<Server>, handle: &Arc<Handle>, effects: Effects) -> Option<Commit> {
-    if effects.deliveries.is_empty() && effects.archive.is_empty() {
-        return None;
-    }
-    let id = effects.archive.first().map(|entry| entry.id);
-    let mut deliveries = effects.deliveries;
-    if id.is_none() && handle.outbox.is_idle() {
-        // Nothing to wait for, as with nearly all presence: clients of this server get theirs at once.
-        deliveries = deliver_here(server, handle, deliveries);
-        if deliveries.is_empty() {
-            return None;
-        }
-    }
-    let writes: Vec<_> = effects
-        .archive
-        .into_iter()
-        .map(imd_store::Write::Archive)
-        .collect();
+    let Effects {
+        archive,
+        deliveries,
+        author,
+    } = effects;
+    let id = archive.first().map(|entry| entry.id);
+    let writes: Vec<_> = archive.into_iter().map(imd_store::Write::Archive).collect();
     let commit = if writes.is_empty() {
         None
     } else {
         server.load.messages.fetch_add(1, Ordering::Relaxed);
         Some(server.store.append(writes).await)
     };
-    enqueue(server, handle, commit.map(|c| (c, id)), deliveries)
+    enqueue(server, handle, commit, id, author.as_ref(), deliveries)
 }
 
-/// Queue deliveries, with the commit that they wait for and the id of what it commits.
+/// Deliver to those who need not wait, and let the others wait for the commit.
 fn enqueue(
     server: &Arc<Server>,
     handle: &Arc<Handle>,
-    commit: Option<(Commit, Option<ArchiveId>)>,
-    deliveries: Vec<Delivery>,
+    commit: Option<Commit>,
+    id: Option<ArchiveId>,
+    author: Option<&Jid>,
+    mut deliveries: Vec<Delivery>,
 ) -> Option<Commit> {
-    let (mut done, mut waits) = (None, None);
-    if commit.is_some() {
-        let (sender, receiver) = oneshot::channel();
-        done = Some(sender);
-        let lost = StoreError::Closed {
-            path: server.config.data_dir.clone(),
-        };
-        waits = Some(Commit::waiting(receiver, lost));
-    }
-    let (commit, id) = match commit {
-        Some((commit, id)) => (Some(commit), id),
-        None => (None, None),
-    };
-    let start = {
+    let mut waits = None;
+    // Presence goes where it goes at once; a message to many lets others have their turn in between.
+    let many: usize = deliveries.iter().map(|delivery| delivery.to.len()).sum();
+    let at_once = commit.is_none() || many <= IN_A_ROW;
+    let idle = {
         let mut queue = handle.outbox.lock();
-        queue.batches.push_back(Batch {
-            commit,
-            id,
-            deliveries,
-            done,
-        });
-        !std::mem::replace(&mut queue.running, true)
+        let held = queue.hold(&mut deliveries, author.filter(|_| commit.is_some()));
+        if commit.is_some() || !held.is_empty() {
+            let mut done = None;
+            if commit.is_some() {
+                let (sender, receiver) = oneshot::channel();
+                done = Some(sender);
+                let lost = StoreError::Closed {
+                    path: server.config.data_dir.clone(),
+                };
+                waits = Some(Commit::waiting(receiver, lost));
+            }
+            let mut turn = None;
+            if queue.delivering && !held.is_empty() {
+                let (sender, receiver) = oneshot::channel();
+                queue.steps.push_back(Step::Mark(sender));
+                turn = Some(receiver);
+            }
+            queue.batches.push_back(Batch {
+                commit,
+                id,
+                turn,
+                deliveries: held,
+                done,
+            });
+            if !std::mem::replace(&mut queue.confirming, true) {
+                tokio::spawn(confirm(Arc::clone(server), Arc::clone(handle)));
+            }
+        }
+        !queue.delivering
     };
-    if start {
-        tokio::spawn(drain(Arc::clone(server), Arc::clone(handle)));
+    if idle && at_once {
+        // Nothing is on its way to them, and the room's state is held: it stays so until these have theirs.
+        deliveries = fan_out::deliver_here(server, handle, deliveries);
+    }
+    if !deliveries.is_empty() {
+        let mut queue = handle.outbox.lock();
+        queue.steps.push_back(Step::Deliver(deliveries));
+        if !std::mem::replace(&mut queue.delivering, true) {
+            tokio::spawn(take_steps(Arc::clone(server), Arc::clone(handle)));
+        }
     }
     waits
 }
 
-async fn drain(server: Arc<Server>, handle: Arc<Handle>) {
+/// Deliver to those who need not wait, until nothing is left.
+async fn take_steps(server: Arc<Server>, handle: Arc<Handle>) {
+    loop {
+        let step = {
+            let mut queue = handle.outbox.lock();
+            match queue.steps.pop_front() {
+                Some(step) => step,
+                None => {
+                    queue.delivering = false;
+                    queue.steps = VecDeque::new();
+                    break;
+                }
+            }
+        };
+        match step {
+            Step::Deliver(deliveries) => fan_out::deliver(&server, &handle, &deliveries).await,
+            // The batch may have been dropped with its runtime.
+            Step::Mark(turn) => drop(turn.send(())),
+        }
+    }
+    server.rooms.registry.release(&handle);
+}
+
+/// Give authors their messages when they are on the disk, until nothing is left.
+async fn confirm(server: Arc<Server>, handle: Arc<Handle>) {
     loop {
         let batch = {
             let mut queue = handle.outbox.lock();
             match queue.batches.pop_front() {
                 Some(batch) => batch,
                 None => {
-                    queue.running = false;
+                    queue.confirming = false;
                     queue.batches = VecDeque::new();
                     break;
                 }
             }
         };
+        if let Some(turn) = batch.turn {
+            // Whoever was to give the turn is gone only with everything else.
+            let _ = turn.await;
+        }
         let outcome = match batch.commit {
             Some(commit) => commit.await,
             None => Ok(()),
         };
         if outcome.is_ok() {
-            let mut ghosts = Vec::new();
-            for delivery in &batch.deliveries {
-                let mut missed = Missed::default();
-                deliver(&server, delivery, &mut missed).await;
-                wake(&server, delivery, missed.asleep);
-                ghosts.extend(missed.ghosts);
-            }
-            bury(&server, &handle, ghosts);
+            fan_out::deliver(&server, &handle, &batch.deliveries).await;
         } else if let Some(id) = batch.id
             && let Some(room) = handle.state.lock().await.as_mut()
         {
             room.history.remove(id);
         }
+        handle.outbox.lock().let_go(&batch.deliveries);
         if let Some(done) = batch.done {
             // The session that waited may be gone.
             let _ = done.send(outcome);
         }
     }
     server.rooms.registry.release(&handle);
-}
-
-/// Deliver to clients of this server, up to the first recipient who is none; gives back what is left.
-fn deliver_here(
-    server: &Arc<Server>,
-    handle: &Arc<Handle>,
-    deliveries: Vec<Delivery>,
-) -> Vec<Delivery> {
-    let mut ghosts = Vec::new();
-    let mut left = Vec::new();
-    for mut delivery in deliveries {
-        let here = delivery
-            .to
-            .iter()
-            .take_while(|to| left.is_empty() && is_client_here(server, to))
-            .count();
-        let elsewhere = delivery.to.split_off(here);
-        let mut missed = Missed::default();
-        let mut stanza = delivery.queued();
-        for to in &delivery.to {
-            deliver_to_client(server, &delivery, &mut stanza, to, &mut missed);
-        }
-        wake(server, &delivery, missed.asleep);
-        ghosts.extend(missed.ghosts);
-        if !elsewhere.is_empty() {
-            delivery.to = elsewhere;
-            left.push(delivery);
-        }
-    }
-    bury(server, handle, ghosts);
-    left
-}
-
-/// Clients of this server that a delivery did not reach, or not their people.
-#[derive(Default)]
-struct Missed {
-    /// Not there any more.
-    ghosts: Vec<Jid>,
-    /// Nobody looks at them.
-    asleep: Vec<Arc<str>>,
-}
-
-fn is_client_here(server: &Server, jid: &Jid) -> bool {
-    server.is_local_account(jid) && !jid.is_bare()
-}
-
-fn deliver_to_client(
-    server: &Server,
-    delivery: &Delivery,
-    stanza: &mut Queued,
-    to: &Jid,
-    missed: &mut Missed,
-) {
-    let Some(session) = server.directory.session(to) else {
-        return missed.ghosts.push(to.clone());
-    };
-    session.send_copy(stanza);
-    if delivery.wakes && push::sleeps(Some(&session)) {
-        missed.asleep.push(Arc::clone(&session.user));
-    }
-}
-
-/// Wake the clients of people who sleep (XEP-0357), beside the room's order.
-fn wake(server: &Arc<Server>, delivery: &Delivery, mut asleep: Vec<Arc<str>>) {
-    if asleep.is_empty() {
-        return;
-    }
-    asleep.dedup();
-    let (server, xml) = (Arc::clone(server), Arc::clone(&delivery.xml));
-    tokio::spawn(async move {
-        if let Some(message) = route::read_client_xml(&xml) {
-            for user in asleep {
-                push::room_message(&server, &user, &message).await;
-            }
-        }
-    });
-}
-
-/// Deliver to all recipients. The room speaks in its order all the same when others have their turn in between: `running`
-/// says that whatever comes meanwhile has to be queued.
-async fn deliver(server: &Arc<Server>, delivery: &Delivery, missed: &mut Missed) {
-    let mut parsed = None;
-    let mut stanza = delivery.queued();
-    for (number, to) in delivery.to.iter().enumerate() {
-        if number % IN_A_ROW == IN_A_ROW - 1 {
-            tokio::task::yield_now().await;
-        }
-        if is_client_here(server, to) {
-            deliver_to_client(server, delivery, &mut stanza, to, missed);
-            continue;
-        }
-        // Elsewhere, and to accounts: by the way of all stanzas.
-        let element = parsed.get_or_insert_with(|| route::read_client_xml(&delivery.xml));
-        if let Some(element) = element
-            && let Some(kind) = Kind::of(element)
-            && let Some(from) = element.attr("from").and_then(|from| from.parse().ok())
-            && let Ok(mut stanza) = Stanza::stamp(kind, element.clone(), from)
-        {
-            stanza.set_to(to.clone());
-            let _ = Box::pin(route::stanza(server, stanza, None)).await;
-        }
-    }
-}
-
-/// Take clients that have gone without a word out of the room.
-fn bury(server: &Arc<Server>, handle: &Arc<Handle>, ghosts: Vec<Jid>) {
-    if ghosts.is_empty() {
-        return;
-    }
-    let (server, handle) = (Arc::clone(server), Arc::clone(handle));
-    tokio::spawn(async move {
-        let mut slot = handle.state.lock().await;
-        let Some(room) = slot.as_mut() else { return };
-        for ghost in ghosts {
-            // It may have come back in the meantime.
-            if server.directory.session(&ghost).is_none() {
-                let effects = join::leave(room, &ghost, &[], &Notice::code(333));
-                send(&server, &handle, effects).await;
-            }
-        }
-        server.rooms.tidy(&server, &handle, &mut slot).await;
-        drop(slot);
-        server.rooms.registry.release(&handle);
-    });
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Nothing is delivered before its commit, and nothing overtakes.
+//! An author gets nothing before its commit, others need not wait, and nothing overtakes.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::shutdown::Shutdown;
 struct Case {
     _folder: tempfile::TempDir,
     server: Arc<Server>,
-    session: Arc<Session>,
     handle: Arc<Handle>,
 }
 
@@ -32,8 +31,6 @@ fn case() -> Case {
     };
     let store = SqliteStore::open(&folder.path().join("imd.sqlite"), options).unwrap();
     let server = Server::new(config, Arc::new(store), Shutdown::default()).unwrap();
-    let session = Session::new("a@x/r".parse().unwrap(), 1 << 20);
-    server.directory.enter(&session, 1).unwrap();
     let handle = server
         .rooms
         .registry
@@ -41,31 +38,67 @@ fn case() -> Case {
     Case {
         _folder: folder,
         server,
-        session,
         handle,
     }
 }
 
-impl Case {
-    fn delivery(&self, id: &str) -> Vec<Delivery> {
-        let message = Element::new("message", ns::CLIENT).with_attr("id", id);
-        vec![Delivery::one(message, &self.session.jid)]
-    }
+fn enter(server: &Server, jid: &str) -> Arc<Session> {
+    let session = Session::new(jid.parse().unwrap(), 1 << 20);
+    server.directory.enter(&session, 1).unwrap();
+    session
+}
 
-    /// The ids that came, once there are so many.
-    async fn came(&self, many: usize) -> Vec<String> {
-        let mut all: Vec<Arc<str>> = Vec::new();
-        let wait = async {
-            while all.len() < many {
-                self.session.outbound.take(usize::MAX, &mut all);
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), wait)
-            .await
-            .unwrap();
-        let id = |stanza: &Arc<str>| stanza.split("id='").nth(1).unwrap()[..1].to_owned();
-        all.iter().map(id).collect()
+fn to_all(id: &str, sessions: &[Arc<Session>]) -> Vec<Delivery> {
+    let message = Element::new("message", ns::CLIENT).with_attr("id", id);
+    let to = sessions.iter().map(|s| s.jid.clone()).collect();
+    vec![Delivery::new(message, to)]
+}
+
+/// The ids of what waits for a client.
+fn has(session: &Session) -> Vec<String> {
+    let all = session.outbound.unacknowledged_stanzas().concat();
+    let ids = all.split("id='").skip(1).map(|m| m[..1].to_owned());
+    ids.collect()
+}
+
+/// Wait until a client has so many.
+async fn comes(session: &Session, many: usize) -> Vec<String> {
+    let wait = async {
+        while has(session).len() < many {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap();
+    has(session)
+}
+
+async fn let_others_run() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Case {
+    /// A message of an author, with a commit that the test answers.
+    fn says(
+        &self,
+        id: &str,
+        author: &Session,
+        to: &[Arc<Session>],
+        archived: Option<ArchiveId>,
+    ) -> (Answer, Commit) {
+        let (answer, commit) = open_commit();
+        let waits = enqueue(
+            &self.server,
+            &self.handle,
+            Some(commit),
+            archived,
+            Some(&author.jid),
+            to_all(id, to),
+        );
+        (answer, waits.unwrap())
     }
 }
 
@@ -81,37 +114,39 @@ fn open_commit() -> (Answer, Commit) {
 }
 
 #[tokio::test]
-async fn a_message_and_all_that_follow_wait_for_its_commit() {
+async fn others_get_a_message_at_once_and_its_author_when_it_is_on_the_disk() {
     let case = case();
-    let (first, commit) = open_commit();
-    let waits = enqueue(
-        &case.server,
-        &case.handle,
-        Some((commit, None)),
-        case.delivery("1"),
+    let (ann, bob) = (
+        enter(&case.server, "ann@x/r"),
+        enter(&case.server, "bob@x/r"),
     );
-    send(&case.server, &case.handle, case.delivery("2").into()).await;
-    let (third, commit) = open_commit();
-    enqueue(
-        &case.server,
-        &case.handle,
-        Some((commit, None)),
-        case.delivery("3"),
-    );
-    // The later commit comes first, and changes nothing.
+    let all = [Arc::clone(&ann), Arc::clone(&bob)];
+    let (first, waits) = case.says("1", &ann, &all, None);
+    assert_eq!(has(&bob), ["1"]);
+    // What comes after it does not overtake it, whoever says it and whenever that is on the disk.
+    send(&case.server, &case.handle, to_all("2", &all).into()).await;
+    let (third, _) = case.says("3", &bob, &all, None);
     third.send(Ok(())).unwrap();
-    for _ in 0..100 {
+    let_others_run().await;
+    assert_eq!(has(&bob), ["1", "2"], "its own waits");
+    assert!(has(&ann).is_empty());
+    first.send(Ok(())).unwrap();
+    assert_eq!(waits.await, Ok(()));
+    assert_eq!(comes(&ann, 3).await, ["1", "2", "3"]);
+    assert_eq!(comes(&bob, 3).await, ["1", "2", "3"]);
+    // Nobody waits any more.
+    while !case.handle.outbox.is_idle() {
         tokio::task::yield_now().await;
     }
-    assert!(case.came(0).await.is_empty());
-    first.send(Ok(())).unwrap();
-    assert_eq!(waits.unwrap().await, Ok(()));
-    assert_eq!(case.came(3).await, ["1", "2", "3"]);
+    send(&case.server, &case.handle, to_all("4", &all).into()).await;
+    assert_eq!(has(&ann).len(), 4);
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_kept_is_not_delivered_and_its_sender_learns_it() {
+async fn a_message_that_cannot_be_kept_does_not_come_back_and_its_author_learns_it() {
     let case = case();
+    let ann = enter(&case.server, "ann@x/r");
+    let all = [Arc::clone(&ann)];
     let mut room = Room::new(case.handle.jid.clone(), Settings::default(), 0, 10);
     room.history.push(Past {
         id: ArchiveId(7),
@@ -119,14 +154,12 @@ async fn a_message_that_cannot_be_kept_is_not_delivered_and_its_sender_learns_it
         xml: "<message/>".into(),
     });
     *case.handle.state.lock().await = Some(room);
-    let (answer, commit) = open_commit();
-    let commit = Some((commit, Some(ArchiveId(7))));
-    let waits = enqueue(&case.server, &case.handle, commit, case.delivery("1"));
-    send(&case.server, &case.handle, case.delivery("2").into()).await;
+    let (answer, waits) = case.says("1", &ann, &all, Some(ArchiveId(7)));
+    send(&case.server, &case.handle, to_all("2", &all).into()).await;
     let full = StoreError::Full { path: "db".into() };
     answer.send(Err(full.clone())).unwrap();
-    assert_eq!(waits.unwrap().await, Err(full));
-    assert_eq!(case.came(1).await, ["2"]);
+    assert_eq!(waits.await, Err(full));
+    assert_eq!(comes(&ann, 1).await, ["2"]);
     let state = case.handle.state.lock().await;
     let history = &state.as_ref().unwrap().history;
     assert!(history.select(&Wanted::default(), 10, 0).is_empty());
@@ -135,42 +168,28 @@ async fn a_message_that_cannot_be_kept_is_not_delivered_and_its_sender_learns_it
 #[tokio::test]
 async fn what_is_said_while_a_message_is_on_its_way_to_many_comes_after_it() {
     let case = case();
-    let sessions: Vec<_> = (0..100)
-        .map(|number| {
-            let session = Session::new(format!("a{number}@x/r").parse().unwrap(), 1 << 20);
-            case.server.directory.enter(&session, 1).unwrap();
-            session
-        })
+    let all: Vec<_> = (0..100)
+        .map(|number| enter(&case.server, &format!("a{number}@x/r")))
         .collect();
-    let to_all = |id: &str| {
-        let message = Element::new("message", ns::CLIENT).with_attr("id", id);
-        let to = sessions.iter().map(|s| s.jid.clone()).collect();
-        vec![Delivery::new(message, to)]
-    };
-    let have = || {
-        let left = sessions
-            .iter()
-            .map(|s| s.outbound.unacknowledged_stanzas().len());
-        left.collect::<Vec<_>>()
-    };
-    send(&case.server, &case.handle, to_all("1").into()).await;
-    assert_eq!(have(), [1; 100], "nothing was to be waited for");
-    let (answer, commit) = open_commit();
-    let commit = Some((commit, None));
-    let waits = enqueue(&case.server, &case.handle, commit, to_all("2")).unwrap();
+    let guest = enter(&case.server, "guest@x/r");
+    let (answer, _) = case.says("1", &guest, &all[..20], None);
     answer.send(Ok(())).unwrap();
-    while have()[0] < 2 {
+    assert_eq!(has(&all[19]), ["1"], "few have theirs at once");
+    let (answer, _) = case.says("2", &guest, &all, None);
+    answer.send(Ok(())).unwrap();
+    while has(&all[20]).is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(have()[99], 1, "others have their turn in between");
-    send(&case.server, &case.handle, to_all("3").into()).await;
+    assert!(
+        has(&all[99]).is_empty(),
+        "others have their turn in between"
+    );
+    // The last one speaks before it has got that, and the disk is quick.
+    let (answer, waits) = case.says("3", &all[99], &all, None);
+    answer.send(Ok(())).unwrap();
+    send(&case.server, &case.handle, to_all("4", &all).into()).await;
     waits.await.unwrap();
-    while have()[99] < 3 {
-        tokio::task::yield_now().await;
-    }
-    for session in &sessions {
-        let came = session.outbound.close().concat();
-        let order: Vec<_> = came.split("id='").skip(1).map(|m| &m[..1]).collect();
-        assert_eq!(order, ["1", "2", "3"], "{}", session.jid);
+    for session in &all[20..] {
+        assert_eq!(comes(session, 3).await, ["2", "3", "4"], "{}", session.jid);
     }
 }

@@ -160,11 +160,6 @@ fn bytes(write: &Write) -> usize {
     }
 }
 
-/// Whether a write may be committed with what comes soon after: what is delivered only then may not.
-fn may_wait(write: &Write) -> bool {
-    !matches!(write, Write::Archive(entry) if entry.groupchat)
-}
-
 fn find(
     connection: &Connection,
     owner: &str,
@@ -259,7 +254,7 @@ impl ArchiveStore for SqliteStore {
         }
         let bytes = writes.iter().map(bytes).sum();
         // An empty list is somebody who waits for the others.
-        let may_wait = !writes.is_empty() && writes.iter().all(may_wait);
+        let may_wait = !writes.is_empty();
         let work = move |tx: &Tx| {
             insert_all(tx, &writes)?;
             writes.iter().try_for_each(|write| match write {

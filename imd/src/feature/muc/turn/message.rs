@@ -63,6 +63,7 @@ impl Turn<'_> {
         Effects {
             archive: archived,
             deliveries: vec![delivery],
+            author: None,
         }
     }
 
