@@ -90,7 +90,7 @@ pub struct Run {
     /// How streams reach it.
     #[arg(long, value_enum, default_value = "starttls")]
     pub transport: Transport,
-    /// How users log in. With `fast` they log in twice, and the second time counts.
+    /// How users log in. With `fast` they log in three times, and the last time counts.
     #[arg(long, value_enum, default_value = "sasl")]
     pub way: Way,
     /// Take TLS session tickets and use them.

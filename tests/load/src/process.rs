@@ -12,6 +12,8 @@ use serde::Serialize;
 pub struct Sample {
     /// Processor time, user and system, in seconds. Its grain is the kernel's tick, 10 ms.
     pub cpu: f64,
+    /// The part of it that the kernel took.
+    pub system: f64,
     /// Resident memory, in bytes.
     pub rss: u64,
     /// The same with shared pages divided among those who share them.
@@ -61,7 +63,8 @@ impl Sample {
             involuntary += field(&status, "nonvoluntary_ctxt_switches:");
         }
         Ok(Self {
-            cpu: stat.ticks as f64 / ticks as f64,
+            cpu: (stat.user + stat.system) as f64 / ticks as f64,
+            system: stat.system as f64 / ticks as f64,
             rss: field(&memory, "Rss:") * 1024,
             pss: field(&memory, "Pss:") * 1024,
             anonymous: field(&memory, "Anonymous:") * 1024,
@@ -74,6 +77,7 @@ impl Sample {
 
     fn add(&mut self, other: &Self) {
         self.cpu += other.cpu;
+        self.system += other.system;
         self.rss += other.rss;
         self.pss += other.pss;
         self.anonymous += other.anonymous;
@@ -88,6 +92,7 @@ impl Sample {
     pub fn since(&self, before: &Self) -> Self {
         Self {
             cpu: self.cpu - before.cpu,
+            system: self.system - before.system,
             voluntary: self.voluntary.saturating_sub(before.voluntary),
             involuntary: self.involuntary.saturating_sub(before.involuntary),
             written: self.written.saturating_sub(before.written),
@@ -107,7 +112,10 @@ fn field(text: &str, name: &str) -> u64 {
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    ticks: u64,
+    /// Ticks of the processor in the program.
+    user: u64,
+    /// Ticks in the kernel.
+    system: u64,
 }
 
 impl Stat {
@@ -115,11 +123,10 @@ impl Stat {
         // The name is in parentheses and may have some itself.
         let mut rest = text.get(text.rfind(')')? + 1..)?.split_whitespace();
         let parent = rest.nth(1)?.parse().ok()?;
-        let user: u64 = rest.nth(9)?.parse().ok()?;
-        let system: u64 = rest.next()?.parse().ok()?;
         Some(Self {
             parent,
-            ticks: user + system,
+            user: rest.nth(9)?.parse().ok()?,
+            system: rest.next()?.parse().ok()?,
         })
     }
 }
@@ -201,7 +208,8 @@ mod tests {
         let line = "42 (a) b (c)) S 7 42 42 0 -1 4194560 100 0 1 0 250 50 0 0 20 0 3 0 100";
         let expected = Stat {
             parent: 7,
-            ticks: 300,
+            user: 250,
+            system: 50,
         };
         assert_eq!(Stat::read(line), Some(expected));
     }

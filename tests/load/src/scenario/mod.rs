@@ -290,6 +290,7 @@ impl Trial {
         figure("logins_refused", logins.refused as f64);
         figure("logins_failed", logins.failed as f64);
         figure("server_cpu_ms_per_login", spent.server.cpu * 1e3 / n);
+        figure("server_kernel_ms_per_login", spent.server.system * 1e3 / n);
         figure("server_cores_at_login", spent.server.cpu / spent.seconds);
         figure("others_cores_at_login", spent.others());
         figure("tool_cpu_ms_per_login", spent.own * 1e3 / n);
@@ -307,6 +308,10 @@ impl Trial {
         o.figure(
             &format!("server_cpu_ms_per_{what}"),
             each(spent.server.cpu * 1e3),
+        );
+        o.figure(
+            &format!("server_kernel_ms_per_{what}"),
+            each(spent.server.system * 1e3),
         );
         o.figure(&format!("tool_cpu_ms_per_{what}"), each(spent.own * 1e3));
         o.figure(
