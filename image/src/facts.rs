@@ -21,6 +21,8 @@ pub struct Facts {
     pub binaries: PathBuf,
     /// Where `ci/web-chat` put the web chat's files.
     pub web_chat: PathBuf,
+    /// Where `ci/charts` put what draws the overview's charts.
+    pub charts: PathBuf,
     /// The signing chain (`image keys init`): its public part goes into the image.
     pub keys: PathBuf,
     /// The lock packages are held to.
@@ -52,6 +54,7 @@ impl Facts {
             commit: env::var("PERCH_COMMIT").unwrap_or_else(|_| "unknown".to_owned()),
             binaries: target.join("aarch64-unknown-linux-gnu/release"),
             web_chat: PathBuf::from("target/web-chat"),
+            charts: PathBuf::from("target/charts"),
             keys: env::var_os("PERCH_KEYS")
                 .map_or_else(|| PathBuf::from("target/keys"), PathBuf::from),
             lock: PathBuf::from("configs/lock.toml"),

@@ -44,8 +44,11 @@ pub const STAGES: [(&str, &str); 7] = [
     ),
 ];
 
-/// Where the web chat lies in the root; `imd.toml` names it as `web.web_root`.
-const WEB_CHAT: &str = "usr/share/perch/web";
+/// What scripts fetch from npm: where it lies in the root, whose it is, and the script. `imd.toml` names the first as `web.web_root`.
+const FETCHED: [(&str, &str, &str); 2] = [
+    ("usr/share/perch/web", "imd", "ci/web-chat"),
+    ("usr/share/perch/charts", "provisioner", "ci/charts"),
+];
 
 /// Where a file goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,11 +135,11 @@ pub fn plan(configs: &Configs, facts: &Facts) -> Result<Plan> {
             laid,
         )?;
     }
-    if facts.web_chat.exists() {
+    for ((to, owner, _), from) in FETCHED.into_iter().zip([&facts.web_chat, &facts.charts]) {
         let mut files = Plan::new();
-        add_folder(&mut files, Place::Root, "imd", &facts.web_chat)?;
+        add_folder(&mut files, Place::Root, owner, from)?;
         for ((place, path), laid) in files {
-            add(&mut plan, place, &Path::new(WEB_CHAT).join(path), laid)?;
+            add(&mut plan, place, &Path::new(to).join(path), laid)?;
         }
     }
     add(
@@ -189,11 +192,10 @@ pub fn show(configs: &Configs, plan: &Plan) -> String {
         );
     }
     text += "\nFiles laid (owner, path)\n";
-    if !plan.keys().any(|(_, path)| path.starts_with(WEB_CHAT)) {
-        text += &format!(
-            "  {:<12} /{WEB_CHAT}/… (ci/web-chat fetches them; not yet)\n",
-            "imd"
-        );
+    for (to, owner, script) in FETCHED {
+        if !plan.keys().any(|(_, path)| path.starts_with(to)) {
+            text += &format!("  {owner:<12} /{to}/… ({script} fetches them; not yet)\n");
+        }
     }
     for ((place, path), laid) in plan {
         let prefix = if *place == Place::Bootfs {

@@ -1,5 +1,5 @@
 //! The manifest of packages and the CycloneDX 1.5 bill of materials: every Debian package, every crate and every npm
-//! package of the web chat, with version and licence.
+//! package of the web chat and the charts, with version and licence.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -79,15 +79,27 @@ fn crate_line(line: &str) -> Option<Library> {
     })
 }
 
-/// The npm packages of the web chat, by its lock.
+/// The locks of what `ci/web-chat` and `ci/charts` fetch.
+const NPM_LOCKS: [&str; 2] = [
+    "imd/web/package-lock.json",
+    "provisioner/web/package-lock.json",
+];
+
+/// The npm packages of the web chat and the charts, by their locks.
 ///
 /// # Errors
-/// The lock cannot be read.
+/// A lock cannot be read.
 pub fn npm_packages(top: &Path) -> Result<Vec<Library>> {
-    let path = top.join("imd/web/package-lock.json");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    npm_lock(&text).with_context(|| format!("{} is no npm lock", path.display()))
+    let mut found = Vec::new();
+    for lock in NPM_LOCKS {
+        let path = top.join(lock);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let packages =
+            npm_lock(&text).with_context(|| format!("{} is no npm lock", path.display()))?;
+        found.extend(packages);
+    }
+    Ok(found)
 }
 
 fn npm_lock(text: &str) -> Result<Vec<Library>> {
@@ -232,6 +244,24 @@ mod tests {
             .collect();
         assert_eq!(names, [("@a/b", "1.2.3", "MIT"), ("d", "4.0.0", "")]);
         assert!(npm_lock("{}").is_err());
+    }
+
+    #[test]
+    fn what_the_scripts_fetch_is_listed_with_its_licence() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let found = npm_packages(&top).unwrap();
+        let licence = |name| {
+            found
+                .iter()
+                .find(|one| one.name == name)
+                .unwrap()
+                .licence
+                .as_str()
+        };
+        assert_eq!(
+            (licence("converse.js"), licence("uplot")),
+            ("MPL-2.0", "MIT")
+        );
     }
 
     #[test]
