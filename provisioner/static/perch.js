@@ -67,14 +67,20 @@ for (const input of document.querySelectorAll("[data-file]")) {
   });
 }
 
-// Figures stay those of this moment while somebody looks at them.
+// Figures stay those of this moment while somebody looks at them. Who has put something into a part hears that it is new (charts.js).
 if (document.querySelector("[data-live]")) {
   setInterval(async () => {
     if (document.hidden) return;
     try {
       const answer = await fetch(location.href);
-      const there = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
-      if (answer.ok && there) document.querySelector("[data-live]").replaceChildren(...there.childNodes);
+      if (!answer.ok) return;
+      const there = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of document.querySelectorAll("[data-live]")) {
+        const renewed = there.querySelector(`[data-live="${part.dataset.live}"]`);
+        if (!renewed) continue;
+        part.replaceChildren(...renewed.childNodes);
+        part.dispatchEvent(new Event("renewed"));
+      }
     } catch {
       // The box may be restarting; the figures stay as they were.
     }

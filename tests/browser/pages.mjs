@@ -88,6 +88,7 @@ async function look(page, name, once = false) {
     const shown = await page.locator("html").getAttribute("lang");
     for (const [width, size] of Object.entries(widths)) {
       await page.setViewportSize(size);
+      if (settings.charts) await drawn(page);
       await page.screenshot({ path: join(settings.screens, `${name}-${shown}-${width}.png`), fullPage: true });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (wide > 0) findings.push(`${name}: ${wide} pixels wider than the ${width}`);
@@ -101,6 +102,21 @@ async function look(page, name, once = false) {
     }
   }
   if (!once) await page.locator(`.foot button[lang=${other === "zh" ? "en" : "zh"}]`).click();
+}
+
+/** Waits until uPlot has drawn every line that the page has, as wide as its place is. */
+async function drawn(page) {
+  const missing = () => [...document.querySelectorAll("[data-line]")].filter((figure) => {
+    const canvas = figure.querySelector("canvas");
+    return !canvas || Math.abs(canvas.clientWidth - figure.querySelector(".plot").clientWidth) > 1;
+  }).map((figure) => figure.dataset.line);
+  const end = Date.now() + 30_000 * patience;
+  for (;;) {
+    const left = await page.evaluate(missing);
+    if (!left.length) return;
+    assert(Date.now() < end, `uPlot has not drawn ${left}`);
+    await page.waitForTimeout(100);
+  }
 }
 
 async function next(page, path) {
@@ -217,6 +233,50 @@ async function run(page) {
     await page.goto(`https://perch.local${path}`);
     if (name.includes("support")) await diagnosed(page);
     await look(page, name);
+  }
+}
+
+/** The overview's lines are drawn by uPlot, which says each value below the cursor, and by the server for who has no scripts. */
+async function charts(page) {
+  const temperature = page.locator("[data-line=temperature]");
+  const said = temperature.locator(".plot p");
+  for (const [width, size] of Object.entries(widths)) {
+    await page.setViewportSize(size);
+    await page.goto("https://perch.local/admin");
+    await drawn(page);
+    assert.equal(await page.locator(".picture.drawn canvas").count(), 6, width);
+    const dots = await temperature.locator("canvas").evaluate((canvas) =>
+      canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.filter((value, index) => index % 4 === 3 && value).length);
+    assert(dots > 200, `${width}: ${dots} dots of a line`);
+    const heard = [];
+    for (const x of [60, 120]) {
+      await temperature.locator(".u-over").hover({ position: { x, y: 40 } });
+      heard.push(await said.innerText());
+    }
+    assert.notEqual(heard[0], heard[1]);
+    for (const text of heard) assert.match(text, /\d\d:\d\d · [\d.]+ °C$/);
+    await page.screenshot({ path: join(settings.screens, `43-charts-cursor-${width}.png`), fullPage: true });
+  }
+  // Without loading anew: as wide as there is room, and with the figures of the moment.
+  await page.setViewportSize(widths.phone);
+  await drawn(page);
+  await temperature.locator(".plot").evaluate((plot) => { plot.dataset.same = "yes"; });
+  const renewed = page.waitForResponse((answer) => answer.url().endsWith("/admin/history"));
+  assert.equal((await renewed).status(), 200);
+  await temperature.locator(".plot[data-same] canvas").waitFor();
+  assert.match(await temperature.locator("svg").getAttribute("aria-label"), /^Temperature: between/);
+  for (const [name, options] of [["dark", { colorScheme: "dark" }], ["without-scripts", { javaScriptEnabled: false }]]) {
+    const other = await visitor(options);
+    await signIn(other);
+    await other.goto("https://perch.local/admin?time=month");
+    if (name === "dark") await drawn(other);
+    else {
+      assert.equal(await other.locator("canvas").count(), 0);
+      const { height, width } = await other.locator("[data-line=temperature] svg").boundingBox();
+      assert(height > 100 && width > 250, `a picture of ${width} by ${height}`);
+    }
+    await other.screenshot({ path: join(settings.screens, `44-charts-${name}.png`), fullPage: true });
+    await other.context().close();
   }
 }
 
@@ -381,6 +441,7 @@ try {
   await work(anna);
   const backup = await backUp(anna);
   await run(anna);
+  if (settings.charts) await charts(anna);
   await others();
   await join_in(invitation);
   if (settings.restarts ?? true) await comeBack(anna, backup);

@@ -1,4 +1,5 @@
-//! The web chat (Converse.js as `ci/web-chat` gets it) and the box's own pages in Chromium, against programs on this computer.
+//! The web chat (Converse.js as `ci/web-chat` gets it) and the box's own pages (with uPlot, as `ci/charts` gets it) in Chromium,
+//! against programs on this computer.
 //! Screenshots are kept in the test's logs.
 
 use std::fs;
@@ -48,6 +49,9 @@ fn a_box_is_set_up_and_run_from_its_pages() -> Result<()> {
     let chat = repository().join("target/web-chat");
     output_of(Command::new(repository().join("ci/web-chat")).arg(&chat))?;
     let host = HostBox::start(&lab, &chat)?;
+    let charts = host.file("root/usr/share/perch/charts");
+    output_of(Command::new(repository().join("ci/charts")).arg(charts))?;
+    host.make_history()?;
     let screens = lab.logs.join("screens");
     fs::create_dir_all(&screens).context("make a folder for screenshots")?;
     project.run(&lab, "pages.mjs", &host.settings(&screens), |_| {})?;

@@ -62,6 +62,7 @@ pub fn assert_web(vm: &Vm, card: &Card, lab: &Lab) -> Result<()> {
         ("/chat/", "/chat/converse/converse.min.js"),
         ("/trust", "/perch-ca.mobileconfig"),
         ("/static/perch.css", "--accent"),
+        ("/static/uPlot.iife.min.js", "uPlot"),
         ("/chat/converse/converse.min.js", "converse"),
         (
             "/.well-known/host-meta.json",

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use provisioner::web::history::{History, Sample};
+use provisioner::web::visitor::now;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, repository};
@@ -74,13 +76,31 @@ impl HostBox {
         })
     }
 
+    /// Gives it thirty days of figures, with four hours of this day missing.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be written.
+    pub fn make_history(&self) -> Result<()> {
+        let history = History::open(&self.file("root/var/lib/perch-web/history.db"))?;
+        let to = now();
+        let minutes = (0..24 * 60).map(|back| 60 * back);
+        let before = (24 * 6..30 * 24 * 6).map(|back| 600 * back);
+        let mut backwards: Vec<i64> = minutes.chain(before).collect();
+        backwards.retain(|back| !(6 * 3600..10 * 3600).contains(back));
+        for back in backwards.into_iter().rev() {
+            history.note(figures_of(to - back))?;
+        }
+        Ok(())
+    }
+
     /// What a script in a browser has to know.
     #[must_use]
     pub fn settings(&self, screens: &Path) -> Value {
         let tls = self.file("root/var/lib/perch/tls");
         json!({
             "web": self.file("web.sock"), "imd": self.file("imd.sock"), "screens": screens,
-            "key": tls.join("server.key"), "certificate": tls.join("server.crt"),
+            "charts": true, "key": tls.join("server.key"), "certificate": tls.join("server.crt"),
         })
     }
 
@@ -99,6 +119,22 @@ impl HostBox {
         let mut command = Command::new(built("provisioner")?);
         command.arg("--root").arg(self.file("root"));
         Ok(command)
+    }
+}
+
+/// Figures that go up and down once a day, and a disk that fills.
+fn figures_of(at: i64) -> Sample {
+    #[allow(clippy::cast_precision_loss, reason = "figures for a picture")]
+    let days = at as f64 / 86_400.0;
+    let wave = 1.0 + (days * std::f64::consts::TAU).sin();
+    Sample {
+        at,
+        online: Some((wave * 20.0).round()),
+        messages: Some(wave * 7.0),
+        temperature: Some(50.0 + wave * 6.0),
+        memory: Some(25.0 + wave),
+        disk: Some(4e9 + days % 100.0 * 1e7),
+        answer: Some(1.0 + wave),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Lines over time as SVG, drawn here: no page needs scripts.
+//! Lines over time as SVG, drawn here as no page needs scripts; and their values, for the script that draws them where there is one.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The picture's own units.
@@ -56,6 +57,22 @@ pub fn draw(points: &[(i64, f64)], from: i64, to: i64, gap: i64) -> Option<Chart
     })
 }
 
+/// The moments that a chart has a value for: one for each `step` seconds, in seconds since 1970.
+pub fn moments(from: i64, to: i64, step: i64) -> Vec<i64> {
+    (from / step..=to / step)
+        .map(|count| count * step)
+        .collect()
+}
+
+/// The values of thinned points at these moments, which are of the same step: absent where there is none, because the box was off or the
+/// value not known. Rounded to two decimals, more of which nobody sees.
+pub fn column(thinned: &[(i64, f64)], moments: &[i64]) -> Vec<Option<f64>> {
+    let rounded = |value: f64| (value * 100.0).round() / 100.0;
+    let known: BTreeMap<i64, f64> = thinned.iter().copied().collect();
+    let values = moments.iter().map(|at| known.get(at).copied().map(rounded));
+    values.collect()
+}
+
 fn share(part: i64, whole: i64) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "some millions of seconds")]
     let (part, whole) = (part as f64, whole.max(1) as f64);
@@ -101,5 +118,14 @@ mod tests {
     fn many_points_become_as_many_as_are_seen() {
         let points: Vec<(i64, f64)> = (0..10).map(|n| (n * 60, f64::from(n as i32))).collect();
         assert_eq!(thin(&points, 300), [(0, 2.0), (300, 7.0)]);
+    }
+
+    #[test]
+    fn a_column_has_a_value_for_each_moment_or_says_that_there_is_none() {
+        let moments = moments(310, 1210, 300);
+        assert_eq!(moments, [300, 600, 900, 1200]);
+        let points = [(0, 9.0), (300, 1.0 / 3.0), (1200, 7.0)];
+        let values = column(&points, &moments);
+        assert_eq!(values, [Some(0.33), None, None, Some(7.0)]);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - `texts`: the catalogues of all texts; `page`: what every page has; `templates/`, `static/`: what they look like.
 //! - `visitor`: who is there (cookie, language, address, session), and what a form brought; `guard`: slows guesses down.
-//! - `figures`: how the machine is; `sampler`, `history`: how it was; `verdict`: whether all is well; `chart`: draws it.
+//! - `figures`: how the machine is; `sampler`, `history`: how it was; `verdict`: whether all is well; `chart`: draws it, and has its values for
+//!   uPlot.
 //! - `held`: secrets between the preview of a change and the change.
 //! - `settings_words`: what settings say in English, in the reader's language.
 //! - `files`: large files to a browser and from one.
@@ -108,8 +109,12 @@ impl Web {
 
     /// How the machine is at this moment.
     pub fn look(&self) -> figures::Figures {
-        let (root, disk) = &self.machine;
-        figures::Figures::look(&Files::new(root), disk)
+        figures::Figures::look(&self.files(), &self.machine.1)
+    }
+
+    /// The box's files, as far as a process without rights can read them.
+    pub fn files(&self) -> Files {
+        Files::new(&self.machine.0)
     }
 
     /// Writes down what was done without the agent.

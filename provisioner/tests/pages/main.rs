@@ -11,6 +11,7 @@ mod backup_target;
 mod backups;
 mod browser;
 mod certificate;
+mod charts;
 mod figures;
 mod forms;
 mod groups;

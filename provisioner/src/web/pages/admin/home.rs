@@ -1,4 +1,4 @@
-//! The first page: whether all is well, figures of this moment, and how they were.
+//! The first page: whether all is well, figures of this moment, and how they were (`history`).
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::history::{DAY, Picture, Span, Wanted, millis, number, pictures};
 use super::{backups, certificate, updates};
 use crate::agent::claim::Claim;
 use crate::agent::status::BoxStatus;
 use crate::disk::{self, Health};
 use crate::web::Web;
-use crate::web::chart::{Chart, draw, thin};
 use crate::web::figures::Figures;
 use crate::web::history::{Sample, days_until_full};
 use crate::web::page::{self, Page, show as show_page, size};
@@ -35,28 +35,11 @@ struct Statistics {
     rooms: u64,
 }
 
-/// Which time the charts show.
-#[derive(Debug, Default, Deserialize)]
-struct Wanted {
-    #[serde(default)]
-    time: String,
-}
-
 /// A figure.
 struct Tile {
     title: String,
     value: String,
     note: String,
-}
-
-/// A line over time.
-struct Picture {
-    title: String,
-    /// What it shows, for who does not see it.
-    summary: String,
-    path: String,
-    most: String,
-    last: String,
 }
 
 #[derive(Template)]
@@ -77,8 +60,6 @@ struct Home {
     to: String,
     is_month: bool,
 }
-
-const DAY: i64 = 86_400;
 
 async fn show(
     State(web): State<Arc<Web>>,
@@ -108,14 +89,8 @@ async fn show(
         now,
     };
     let (level, sentence) = verdict(&facts);
-    let is_month = wanted.time == "month";
-    let (from, samples) = if is_month {
-        (now - 30 * DAY, month)
-    } else {
-        let minutes = web.history.minutes(now - DAY);
-        (now - DAY, minutes.unwrap_or_default())
-    };
-    let mut tiles = people_tiles(t, statistics.as_ref(), &samples);
+    let span = Span::of(&web, &wanted);
+    let mut tiles = people_tiles(t, statistics.as_ref(), &span.samples);
     tiles.extend(machine_tiles(t, &figures, days_left));
     tiles.extend(box_tiles(t, &status));
     let shown = Home {
@@ -131,10 +106,10 @@ async fn show(
         network_on_trial: status.network_on_trial,
         has_key_to_check: backups.as_ref().is_some_and(|b| b.key_check.is_some()),
         tiles,
-        pictures: pictures(t, &samples, from, now),
-        from: page::moment(from),
-        to: page::moment(now),
-        is_month,
+        pictures: pictures(t, &span),
+        from: page::moment(span.from),
+        to: page::moment(span.to),
+        is_month: wanted.is_month(),
     };
     show_page(t.0, &shown)
 }
@@ -233,75 +208,4 @@ fn box_tiles(t: Texts, status: &BoxStatus) -> Vec<Tile> {
         tile(t, "home-uptime", uptime, ""),
         tile(t, "home-version", status.version.clone(), slot),
     ]
-}
-
-/// What a picture shows: its title, which value, and how one is written.
-type Line = (&'static str, fn(&Sample) -> Option<f64>, fn(f64) -> String);
-
-const LINES: [Line; 6] = [
-    ("home-online", |sample| sample.online, number),
-    ("home-messages", |sample| sample.messages, number),
-    ("home-answer", |sample| sample.answer, millis),
-    (
-        "home-temperature",
-        |sample| sample.temperature,
-        |value| format!("{value:.1} °C"),
-    ),
-    (
-        "home-memory-used",
-        |sample| sample.memory,
-        |value| format!("{value:.0} %"),
-    ),
-    ("home-disk-used", |sample| sample.disk, bytes),
-];
-
-fn pictures(t: Texts, samples: &[Sample], from: i64, to: i64) -> Vec<Picture> {
-    let step = if to - from > DAY { 3600 } else { 300 };
-    let drawn = LINES.iter().filter_map(|(title, value, shown)| {
-        let points = samples.iter();
-        let points: Vec<(i64, f64)> = points.filter_map(|s| Some((s.at, value(s)?))).collect();
-        let chart = draw(&thin(&points, step), from, to, step * 3)?;
-        Some(picture(t, title, &chart, *shown))
-    });
-    drawn.collect()
-}
-
-fn picture(t: Texts, title: &str, chart: &Chart, shown: fn(f64) -> String) -> Picture {
-    let (least, most, last) = (shown(chart.least), shown(chart.most), shown(chart.last));
-    let title = t.m(title);
-    let values = [
-        ("title", title.as_str()),
-        ("least", &least),
-        ("most", &most),
-        ("last", &last),
-    ];
-    Picture {
-        summary: t.with("home-picture", &values),
-        path: chart.path.clone(),
-        title,
-        most,
-        last,
-    }
-}
-
-fn number(value: f64) -> String {
-    if value < 10.0 && value.fract() > 0.05 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.0}")
-    }
-}
-
-fn millis(value: f64) -> String {
-    format!("{} ms", number(value))
-}
-
-fn bytes(value: f64) -> String {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bytes of a disk"
-    )]
-    let bytes = value.max(0.0) as u64;
-    size(bytes)
 }

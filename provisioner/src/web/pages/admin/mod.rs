@@ -4,6 +4,7 @@ pub mod backup_target;
 pub mod backups;
 mod certificate;
 mod groups;
+mod history;
 mod home;
 mod import;
 mod invitations;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .merge(backups::routes())
         .merge(certificate::routes())
         .merge(groups::routes())
+        .merge(history::routes())
         .merge(home::routes())
         .merge(import::routes())
         .merge(invitations::routes())
