@@ -2,7 +2,7 @@
 
 use crate::noted::noted;
 use anyhow::{Context, Result, bail};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use provisioner::files::Files;
 use provisioner::settings::apply::Machine;
 use provisioner::system::System;
@@ -14,6 +14,7 @@ use provisioner::update::kept::Kept;
 use provisioner::update::machine::{Release, Slot, State};
 use provisioner::update::progress::Progress;
 use provisioner::update::run::Updater;
+use provisioner::update::stick::{self, Look};
 use provisioner::update::{database, health, night, slots};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -39,6 +40,8 @@ pub enum Action {
         #[arg(long)]
         without_backup: bool,
     },
+    /// Look at the USB sticks that are plugged in, and list the bundles in their top folders.
+    Sticks,
     /// Restart into what the other slot has; the box comes back by itself if it does not work.
     Rollback,
     /// Do what the page has asked for (run by a unit).
@@ -46,6 +49,12 @@ pub enum Action {
     Work {
         /// What.
         job: Job,
+    },
+    /// Do what the page wants of USB sticks (run by a unit).
+    #[command(hide = true)]
+    Stick {
+        /// What.
+        step: Step,
     },
     /// The box has started (run by a unit).
     #[command(hide = true)]
@@ -56,6 +65,14 @@ pub enum Action {
     /// Check once a day, and install in the window where the owner wants that (run by a timer).
     #[command(hide = true)]
     Night,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Step {
+    /// Look which bundles there are.
+    Look,
+    /// Take the chosen one, and have it installed.
+    Take,
 }
 
 pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
@@ -82,6 +99,11 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             work(files, system, |updater| updater.go_back())
         }
         Action::Work { job } => job::work(Machine { files, system }, job).map(|()| true),
+        Action::Sticks => sticks(Machine { files, system }).map(|()| true),
+        Action::Stick { step: Step::Look } => stick::look(Machine { files, system }).map(|()| true),
+        Action::Stick { step: Step::Take } => {
+            job::work(Machine { files, system }, Job::Stick).map(|()| true)
+        }
         Action::Started => Updater::new(files, system)?.started().map(|()| true),
         Action::Watch => Updater::new(files, system)?.watch().map(|()| true),
         Action::Night => night::turn(Machine { files, system }).map(|()| true),
@@ -130,6 +152,30 @@ fn install(
         }
         updater.install(release)
     })
+}
+
+fn sticks(machine: Machine<'_>) -> Result<()> {
+    stick::look(machine)?;
+    let now = machine.system.now().unix_timestamp();
+    for view in stick::views(machine.files, now) {
+        println!("{} {} ({})", view.model, view.label, view.serial);
+        match view.look {
+            Look::Found(bundles) if bundles.is_empty() => println!("  no bundle"),
+            Look::Found(bundles) => {
+                for bundle in bundles {
+                    let about = bundle.version.or(bundle.refusal).unwrap_or_default();
+                    println!(
+                        "  {}  {} bytes  {about}",
+                        bundle.name.as_str(),
+                        bundle.bytes
+                    );
+                }
+            }
+            Look::Fault(fault) => println!("  cannot be read: {fault}"),
+            _ => println!("  not formatted as FAT32, exFAT or ext4"),
+        }
+    }
+    Ok(())
 }
 
 fn work(

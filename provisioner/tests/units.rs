@@ -18,7 +18,7 @@ use provisioner::tuning::setting::{Wanted, Wherever};
 
 /// Our units, and the most exposed that each may be (`systemd-analyze security`, of 10). Those that change the system are
 /// root with few capabilities; imd and the pages, which talk to strangers, have none.
-const UNITS: [(&str, u32); 22] = [
+const UNITS: [(&str, u32); 23] = [
     ("imd.service", 15),
     ("perch-agent.service", 25),
     ("perch-announce.service", 10),
@@ -38,6 +38,7 @@ const UNITS: [(&str, u32); 22] = [
     ("perch-update-lost.service", 10),
     ("perch-update-night.service", 23),
     ("perch-update-started.service", 22),
+    ("perch-update-stick@.service", 17),
     ("perch-update-trial.service", 25),
     ("perch-update@.service", 23),
     ("perch-web.service", 5),

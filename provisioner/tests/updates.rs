@@ -12,7 +12,7 @@ use common::{FakeSystem, root};
 use provisioner::agent::audit;
 use provisioner::files::Files;
 use provisioner::settings::apply::Machine;
-use provisioner::update::job::{self, Job, UPLOADED};
+use provisioner::update::job::{self, Job, Order, UPLOADED};
 use provisioner::update::kept::Kept;
 use provisioner::update::machine::{Release, State};
 use provisioner::update::run::Updater;
@@ -61,7 +61,7 @@ impl Scene {
             system: &self.system,
         };
         let now = self.system.clock.get().unix_timestamp();
-        job::start(machine, job, who.map(str::to_owned)).unwrap();
+        job::start(machine, Order::new(job, who.map(str::to_owned))).unwrap();
         assert!(job::is_at_work(&files, now) && job::asked(&files, now) == Some(job));
         assert!(self.system.ran(&format!(
             "systemctl --no-block start perch-update@{}.service",

@@ -1,5 +1,5 @@
-//! What an owner does with a box that runs: another network, which goes back by itself; a stick for backups; a restart at a chosen time; a
-//! factory reset by a file on the card, and the backup of the stick after it.
+//! What an owner does with a box that runs: another network, which goes back by itself; a stick for backups, and what looks like a version
+//! on it; a restart at a chosen time; a factory reset by a file on the card, and the backup of the stick after it.
 
 use std::process::Command as Program;
 use std::time::Duration;
@@ -18,12 +18,18 @@ use perch_tests::vm::{SshKey, Vm};
 use perch_tests::wait::wait_until;
 use provisioner::agent::command::{Answer, Changed, Command};
 use provisioner::backup::key::ASKED;
+use provisioner::model::bundle::BundleName;
 use provisioner::power::Power;
 use provisioner::settings::trial::PATIENCE_SECONDS;
+use provisioner::update::job::Job;
+use provisioner::update::stick::Look;
+use provisioner::update::stick_copy::Chosen;
 use serde_json::{Value, json};
 
 const STICK_BYTES: u64 = 512 << 20;
 const SERIAL: &str = "4C530001";
+/// A file on the stick that is called as a bundle and is none.
+const NO_BUNDLE: &str = "perch-9.9.9.raucb";
 const WIRED: &str = "/etc/systemd/network/40-perch-wired.network";
 
 #[test]
@@ -39,9 +45,13 @@ fn an_owner_changes_the_network_backs_up_and_resets_the_box() -> Result<()> {
             .args(["-s", &STICK_BYTES.to_string()])
             .arg(&stick),
     )?;
+    let on_it = lab.work.join("on-the-stick");
+    std::fs::create_dir_all(&on_it).context("make a folder")?;
+    std::fs::write(on_it.join(NO_BUNDLE), "holiday").context("write a file")?;
     output_of(
         Program::new("mkfs.ext4")
-            .args(["-q", "-L", "PERCH-BACKUP"])
+            .args(["-q", "-L", "PERCH-BACKUP", "-d"])
+            .arg(&on_it)
             .arg(&stick),
     )?;
     let drive = format!("if=none,id=stick,format=raw,file={}", stick.display());
@@ -61,6 +71,8 @@ fn an_owner_changes_the_network_backs_up_and_resets_the_box() -> Result<()> {
     assert_settings_count_at_once(&vm)?;
     let words = assert_backups_reach_the_stick(&vm)?;
     lab.note("a backup is on the stick");
+    assert_a_stick_is_looked_through_for_versions(&vm)?;
+    lab.note("what looked like a version on the stick was listed and refused");
     assert_it_restarts_when_planned(&mut vm)?;
     lab.note("restarted at the chosen time");
     let authority = vm.run("cat /var/lib/perch/tls/ca.crt")?;
@@ -243,6 +255,44 @@ fn assert_backups_reach_the_stick(vm: &Vm) -> Result<String> {
     );
     vm.assert_healthy()?;
     Ok(words.join(" "))
+}
+
+/// With the units' own rights: the stick is mounted, its file is judged by RAUC, copied, refused, and removed.
+fn assert_a_stick_is_looked_through_for_versions(vm: &Vm) -> Result<()> {
+    let updates = || match ask(vm, Command::Updates)? {
+        Answer::Updates(view) => Ok(view),
+        other => bail!("not what was asked: {other:?}"),
+    };
+    ask(vm, Command::LookAtSticks)?;
+    let patience = Duration::from_secs(60);
+    let (stick, refusal) = wait_until(patience, "what is on the stick", || {
+        let view = updates()?;
+        let stick = view.sticks.first().context("no stick")?;
+        Ok(match &stick.look {
+            Look::Found(bundles) => bundles
+                .iter()
+                .find(|bundle| bundle.name.as_str() == NO_BUNDLE)
+                .map(|bundle| (stick.id.clone(), bundle.refusal.clone())),
+            _ => None,
+        })
+    })?;
+    ensure!(refusal.is_some(), "RAUC takes {NO_BUNDLE} for a bundle");
+    let name = BundleName::new(NO_BUNDLE).map_err(anyhow::Error::msg)?;
+    let install = Command::InstallFromStick {
+        chosen: Chosen { stick, name },
+        without_backup: false,
+    };
+    ask(vm, install)?;
+    let trouble = wait_until(patience, "the refusal", || {
+        let view = updates()?;
+        Ok(view.trouble.filter(|_| !view.is_under_way))
+    })?;
+    ensure!(
+        trouble.job == Job::Upload && trouble.reason.contains("refused"),
+        "not refused by RAUC, but: {trouble:?}"
+    );
+    vm.run("test ! -e /var/lib/perch-backup/in/uploaded.raucb")?;
+    vm.assert_healthy()
 }
 
 fn assert_it_restarts_when_planned(vm: &mut Vm) -> Result<()> {

@@ -36,6 +36,7 @@ backup-busy-make = A backup is being made. This page looks again by itself.
 backup-busy-stick = A backup is being written to the stick. Leave it plugged in.
 backup-busy-drill = The newest backup is being tried.
 backup-busy-look-at-stick = The stick is being read.
+backup-busy-update = A new version is being copied from a stick. Leave the stick plugged in.
 backup-busy-restore = The backup is being read and checked. Nothing has changed yet.
 done-key = The recovery key is in use. Make a backup now.
 

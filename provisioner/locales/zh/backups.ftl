@@ -36,6 +36,7 @@ backup-busy-make = 正在备份。此页面会自动刷新。
 backup-busy-stick = 正在写入 U 盘。请不要拔出。
 backup-busy-drill = 正在检验最新的备份。
 backup-busy-look-at-stick = 正在读取 U 盘。
+backup-busy-update = 正在从 U 盘复制新版本。请不要拔出 U 盘。
 backup-busy-restore = 正在读取并检查备份。目前还没有任何改变。
 done-key = 恢复密钥已启用。请立即做一次备份。
 

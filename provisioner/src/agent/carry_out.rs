@@ -133,6 +133,8 @@ fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
         | Command::CheckForUpdate
         | Command::InstallUpdate { .. }
         | Command::InstallUpload { .. }
+        | Command::LookAtSticks
+        | Command::InstallFromStick { .. }
         | Command::GoBack
         | Command::FailedJournal => updates::answer(machine, actor, command),
         Command::Support => Ok(Answer::Support(Box::new(support::facts(machine)?))),

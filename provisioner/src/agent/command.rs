@@ -16,6 +16,7 @@ use crate::power::{Plan, Power};
 use crate::settings::keys::{Change, can_be_undone};
 use crate::settings::plan::Step;
 use crate::update::machine::State;
+use crate::update::stick_copy::Chosen;
 
 /// Who is behind a command, as the web process knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +168,15 @@ pub enum Command {
     },
     /// Install the bundle that was sent to the pages, and restart into it.
     InstallUpload {
+        /// As above.
+        without_backup: bool,
+    },
+    /// See which bundles are on the USB sticks that are plugged in.
+    LookAtSticks,
+    /// Install a bundle that is on a USB stick, and restart into it.
+    InstallFromStick {
+        /// Which, as it was read on the page.
+        chosen: Chosen,
         /// As above.
         without_backup: bool,
     },
@@ -387,6 +397,7 @@ impl Command {
             | Self::Backups
             | Self::UpdateState
             | Self::Updates
+            | Self::LookAtSticks
             | Self::Support
             | Self::PowerPlan
             | Self::Audit { .. }
@@ -415,6 +426,7 @@ impl Command {
             Self::CheckForUpdate => "update.check",
             Self::InstallUpdate { .. } => "update.install",
             Self::InstallUpload { .. } => "update.install-file",
+            Self::InstallFromStick { .. } => "update.install-from-stick",
             Self::GoBack => "update.go-back",
             Self::FailedJournal => "update.journal",
             Self::SupportFile => "box.support-file",
@@ -438,6 +450,9 @@ impl Command {
             Self::AcceptStick { serial } => serial.clone(),
             Self::Target(command) => command.subject(),
             Self::InstallUpdate { version, .. } => version.clone(),
+            Self::InstallFromStick { chosen, .. } => {
+                format!("{} on {}", chosen.name.as_str(), chosen.stick.as_str())
+            }
             Self::PlanPower { what, at } => format!("{} {at}", what.name()),
             Self::FactoryReset { keep_backups: true } => "backups stay".to_owned(),
             _ => String::new(),

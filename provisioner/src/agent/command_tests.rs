@@ -30,3 +30,27 @@ fn secrets_are_not_in_the_log() {
         assert!(!command.subject().contains("secret"), "{command:?}");
     }
 }
+
+#[test]
+fn a_bundle_on_a_stick_is_named_without_a_way_to_elsewhere() {
+    let line = |stick: &str, name: &str| {
+        let chosen = serde_json::json!({ "stick": stick, "name": name });
+        let command = serde_json::json!({ "install-from-stick": { "chosen": chosen, "without_backup": false } });
+        let actor = serde_json::json!({ "name": null, "address": null });
+        serde_json::json!({ "actor": actor, "command": command }).to_string()
+    };
+    assert!(serde_json::from_str::<Request>(&line("S1/U1", "perch.raucb")).is_ok());
+    for (stick, name) in [
+        ("S1/U1", "../perch.raucb"),
+        ("S1/U1", "/etc/perch.raucb"),
+        ("S1/U1", "folder/perch.raucb"),
+        ("S1/U1", "perch.raucb\n"),
+        ("S1/U1", ".raucb"),
+        ("S1/U1", "passwd"),
+        ("S1", "perch.raucb"),
+        ("S1/\nU1", "perch.raucb"),
+    ] {
+        let found = serde_json::from_str::<Request>(&line(stick, name));
+        assert!(found.is_err(), "{stick:?} {name:?}");
+    }
+}

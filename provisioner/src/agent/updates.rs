@@ -11,10 +11,12 @@ use crate::settings::apply::Machine;
 use crate::update::backup_age::{self, BackupAge};
 use crate::update::channel::{self, Source};
 use crate::update::failed_journal::FAILED_JOURNAL;
-use crate::update::job::{self, Job};
+use crate::update::job::{self, Job, Order};
 use crate::update::kept::{Kept, SchemaGap, Trouble};
 use crate::update::machine::{Slot, State};
 use crate::update::progress::Progress;
+use crate::update::stick::{self, Look, StickView};
+use crate::update::stick_copy::Chosen;
 use crate::update::{database, health, slots};
 
 /// Jobs are begun one after the other.
@@ -67,6 +69,8 @@ pub struct UpdateView {
     pub has_journal: bool,
     /// What the newest backup's age means for an update.
     pub backup: BackupAge,
+    /// The USB sticks that are plugged in, with the bundles that were found on them.
+    pub sticks: Vec<StickView>,
 }
 
 pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> Reply {
@@ -82,18 +86,35 @@ pub(super) fn answer(machine: Machine<'_>, actor: &Actor, command: &Command) -> 
         Command::FailedJournal => return Ok(Answer::FailedJournal(journal(machine)?)),
         Command::CheckForUpdate => {
             Source::read(files)?.folder()?;
-            begin(machine, Job::Check, None, |_| true)?;
+            begin(machine, Order::new(Job::Check, None), |_| true)?;
         }
         Command::InstallUpdate {
             version,
             without_backup,
-        } => begin(machine, Job::Install, who(*without_backup), |view| {
-            available(&view.update) == Some(version)
-        })?,
-        Command::InstallUpload { without_backup } => {
-            begin(machine, Job::Upload, who(*without_backup), |_| true)?;
+        } => {
+            let order = Order::new(Job::Install, who(*without_backup));
+            begin(machine, order, |view| {
+                available(&view.update) == Some(version)
+            })?;
         }
-        Command::GoBack => begin(machine, Job::Rollback, None, |view| view.may_go_back)?,
+        Command::InstallUpload { without_backup } => {
+            let order = Order::new(Job::Upload, who(*without_backup));
+            begin(machine, order, |_| true)?;
+        }
+        Command::LookAtSticks => stick::ask(machine)?,
+        Command::InstallFromStick {
+            chosen,
+            without_backup,
+        } => {
+            let order = Order {
+                chosen: Some(chosen.clone()),
+                ..Order::new(Job::Stick, who(*without_backup))
+            };
+            begin(machine, order, |view| is_there(view, chosen))?;
+        }
+        Command::GoBack => begin(machine, Order::new(Job::Rollback, None), |view| {
+            view.may_go_back
+        })?,
         _ => return Ok(Answer::Updates(Box::new(view(machine)?))),
     }
     Ok(Answer::Done)
@@ -105,6 +126,16 @@ pub fn available(state: &State) -> Option<&String> {
     match state {
         State::Available { release } => release.source.as_ref().map(|_| &release.version),
         _ => None,
+    }
+}
+
+/// Whether a bundle was found on a stick that is still plugged in.
+fn is_there(view: &UpdateView, chosen: &Chosen) -> bool {
+    let mut sticks = view.sticks.iter();
+    let stick = sticks.find(|stick| stick.id == chosen.stick);
+    match stick.map(|stick| &stick.look) {
+        Some(Look::Found(bundles)) => bundles.iter().any(|bundle| bundle.name == chosen.name),
+        _ => false,
     }
 }
 
@@ -120,8 +151,7 @@ pub fn is_at_rest(state: &State) -> bool {
 
 fn begin(
     machine: Machine<'_>,
-    job: Job,
-    without_backup: Option<String>,
+    order: Order,
     makes_sense: impl FnOnce(&UpdateView) -> bool,
 ) -> Result<(), Refusal> {
     let _lock = machine.files.lock(LOCK)?;
@@ -135,7 +165,7 @@ fn begin(
             "the other slot has changed, or another version is available, since the page was opened",
         ));
     }
-    Ok(job::start(machine, job, without_backup)?)
+    Ok(job::start(machine, order)?)
 }
 
 fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
@@ -187,6 +217,7 @@ fn view(machine: Machine<'_>) -> anyhow::Result<UpdateView> {
         is_damaged: health::has_logged_damage(system),
         has_journal: has_journal(&kept.update) && files.path(FAILED_JOURNAL).exists(),
         backup: backup_age::judge(&backup_age::look(files), now),
+        sticks: stick::views(files, now),
         left_over: kept.left_over,
         trouble: kept.trouble,
         update: kept.update,

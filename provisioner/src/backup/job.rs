@@ -152,6 +152,16 @@ pub fn under_way(files: &Files) -> Option<String> {
     }
 }
 
+/// Waits until nobody else uses a stick, and keeps the turn until what is returned is dropped. `kind` says for what, in the meantime.
+///
+/// # Errors
+/// It cannot be written down.
+pub fn take_turn(files: &Files, kind: &str) -> Result<File> {
+    let mut lock = files.lock(LOCK)?;
+    std::io::Write::write_all(&mut lock, kind.as_bytes()).context("writing the lock")?;
+    Ok(lock)
+}
+
 /// Lets a process of its own do it.
 ///
 /// # Errors
@@ -211,8 +221,7 @@ fn run_and_go_on(machine: Machine<'_>, job: Job) -> Result<bool> {
 /// What came of it cannot be written down.
 pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
     let files = machine.files;
-    let mut lock = files.lock(LOCK)?;
-    std::io::Write::write_all(&mut lock, job.kind().as_bytes()).context("writing the lock")?;
+    let _turn = take_turn(files, job.kind())?;
     files.remove(ASKED)?;
     let done = match job {
         Job::Make | Job::MakeAndSend => on_the_box(machine).map(|made| Some(of_made(made))),

@@ -1,4 +1,5 @@
-//! USB sticks for backups: found by their label, used when the owner has accepted their serial number, never formatted.
+//! USB sticks for backups: found by their label, used when the owner has accepted their serial number, never formatted. What is plugged in
+//! whatever its label ([`all`]) and the mounting serve updates, too.
 
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ pub const ACCEPTED: &str = "/var/lib/perch/backup/stick.json";
 /// Where a stick is mounted, in the file systems of the one process that uses it.
 const MOUNTED: &str = "/run/perch-stick";
 /// What a stick may be formatted with: what the image's kernel knows and other computers can make.
-pub(super) const KINDS: [&str; 3] = ["vfat", "exfat", "ext4"];
+pub const KINDS: [&str; 3] = ["vfat", "exfat", "ext4"];
 
 /// A stick with the label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,19 @@ pub struct Stick {
     pub kind: String,
 }
 
+/// A file system on something that is plugged in by USB, whatever its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugged {
+    /// Where it is.
+    pub stick: Stick,
+    /// Its label. Empty: it has none.
+    pub label: String,
+    /// Its own number. Empty: its format has none.
+    pub uuid: String,
+    /// When it was plugged in, as a word that is another one the next time.
+    pub since: String,
+}
+
 /// The stick that the owner has accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
@@ -41,8 +55,15 @@ pub struct Accepted {
     pub model: String,
 }
 
-/// The sticks that are plugged in and have the label. What udev knows of a block device is in a file of its number.
+/// The sticks that are plugged in and have the label.
 pub fn plugged_in(files: &Files) -> Vec<Stick> {
+    let with_label = |one: &Plugged| [LABEL, FAT_LABEL].contains(&one.label.as_str());
+    let found = all(files).into_iter().filter(with_label);
+    found.map(|one| one.stick).collect()
+}
+
+/// Everything that is plugged in by USB and formatted. What udev knows of a block device is in a file of its number.
+pub fn all(files: &Files) -> Vec<Plugged> {
     let found = files.matching("/sys/class/block/sd*");
     found
         .iter()
@@ -55,7 +76,7 @@ pub fn plugged_in(files: &Files) -> Vec<Stick> {
         .collect()
 }
 
-fn of_udev(device: &str, known: &str) -> Option<Stick> {
+fn of_udev(device: &str, known: &str) -> Option<Plugged> {
     let value = |key: &str| {
         let line = known.lines().find_map(|line| {
             line.strip_prefix("E:")?
@@ -64,17 +85,23 @@ fn of_udev(device: &str, known: &str) -> Option<Stick> {
         });
         line.map(str::to_owned).filter(|value| !value.is_empty())
     };
-    let label = value("ID_FS_LABEL")?;
-    if value("ID_BUS")? != "usb" || ![LABEL, FAT_LABEL].contains(&label.as_str()) {
+    if value("ID_BUS")? != "usb" {
         return None;
     }
     let words = [value("ID_VENDOR"), value("ID_MODEL")];
     let model: Vec<String> = words.into_iter().flatten().collect();
-    Some(Stick {
-        device: device.to_owned(),
-        serial: value("ID_SERIAL_SHORT").or_else(|| value("ID_SERIAL"))?,
-        model: model.join(" ").replace('_', " "),
-        kind: value("ID_FS_TYPE")?,
+    // Microseconds from the start of the system until udev first saw it.
+    let since = known.lines().find_map(|line| line.strip_prefix("I:"));
+    Some(Plugged {
+        stick: Stick {
+            device: device.to_owned(),
+            serial: value("ID_SERIAL_SHORT").or_else(|| value("ID_SERIAL"))?,
+            model: model.join(" ").replace('_', " "),
+            kind: value("ID_FS_TYPE")?,
+        },
+        label: value("ID_FS_LABEL").unwrap_or_default(),
+        uuid: value("ID_FS_UUID").unwrap_or_default(),
+        since: since.unwrap_or_default().to_owned(),
     })
 }
 

@@ -58,7 +58,8 @@ macro_rules! text_type {
     };
 }
 
-// After the macro that it uses.
+// After the macro that they use.
+pub mod bundle;
 pub mod target;
 
 text_type! {

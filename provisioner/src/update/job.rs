@@ -1,9 +1,10 @@
 //! What the page asks for takes minutes: a unit of its own does it, and what comes of it is kept (`kept`).
 
+use std::cell::Cell;
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::kept::LOCK;
 use super::machine::{Release, State};
 use super::run::Updater;
 use super::slots;
+use super::stick_copy::{self, Chosen};
 use crate::files::{Access, Files};
 use crate::settings::apply::Machine;
 
@@ -21,6 +23,8 @@ pub const UPLOADED: &str = "/var/lib/perch-backup/in/uploaded.raucb";
 const ASKED: &str = "/run/perch-agent/update-asked.json";
 /// Whatever was not taken up within so many seconds never will be: the unit could not be started.
 const TAKEN_UP: i64 = 120;
+/// What takes long to take up says after so many seconds that it goes on.
+const GOES_ON: u64 = 30;
 /// The page looks every four seconds, and is to say that the box restarts before it does.
 const SEEN: Duration = Duration::from_secs(9);
 
@@ -34,17 +38,42 @@ pub enum Job {
     Install,
     /// Install the bundle that somebody has sent to the pages.
     Upload,
+    /// Install a bundle that is on a USB stick: it is copied to where one that is sent to the pages is, and then installed as that.
+    Stick,
     /// Restart into what the other slot has.
     Rollback,
+}
+
+/// Something to do, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What.
+    pub job: Job,
+    /// Who wants it although the newest backup is too old.
+    pub without_backup: Option<String>,
+    /// The bundle on a stick. Absent: it is not about one.
+    #[serde(default)]
+    pub chosen: Option<Chosen>,
+}
+
+impl Order {
+    /// Without a stick.
+    #[must_use]
+    pub fn new(job: Job, without_backup: Option<String>) -> Self {
+        Self {
+            job,
+            without_backup,
+            chosen: None,
+        }
+    }
 }
 
 /// What was asked for, and when.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
-    job: Job,
+    #[serde(flatten)]
+    order: Order,
     at: i64,
-    /// Who wants it although the newest backup is too old.
-    without_backup: Option<String>,
 }
 
 impl Job {
@@ -55,27 +84,37 @@ impl Job {
             Self::Check => "check",
             Self::Install => "install",
             Self::Upload => "upload",
+            Self::Stick => "stick",
             Self::Rollback => "rollback",
         }
     }
 
-    /// The unit that does it.
+    /// The unit that does it. What mounts a stick has a unit of its own, which may do that and not much else.
     #[must_use]
     pub fn unit(self) -> String {
-        format!("perch-update@{}.service", self.name())
+        match self {
+            Self::Stick => "perch-update-stick@take.service".to_owned(),
+            _ => format!("perch-update@{}.service", self.name()),
+        }
     }
 }
 
 /// What was asked for and is not taken up yet.
 #[must_use]
 pub fn asked(files: &Files, now: i64) -> Option<Job> {
-    read(files, now).map(|asked| asked.job)
+    read(files, now).map(|order| order.job)
 }
 
-fn read(files: &Files, now: i64) -> Option<Asked> {
+fn read(files: &Files, now: i64) -> Option<Order> {
     let text = files.read(ASKED).ok().flatten()?;
-    let asked: Asked = serde_json::from_str(&text).ok()?;
-    (0..TAKEN_UP).contains(&(now - asked.at)).then_some(asked)
+    let Asked { order, at } = serde_json::from_str(&text).ok()?;
+    (0..TAKEN_UP).contains(&(now - at)).then_some(order)
+}
+
+fn write(machine: Machine<'_>, order: Order) -> Result<()> {
+    let at = machine.system.now().unix_timestamp();
+    let text = serde_json::to_vec(&Asked { order, at }).context("writing a job as JSON")?;
+    machine.files.replace(ASKED, &text, Access::Root).map(drop)
 }
 
 /// Whether somebody is at work on the update, or will be at once.
@@ -90,19 +129,13 @@ fn is_locked(files: &Files) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Lets a unit do it. `without_backup`: who wants it although the newest backup is too old.
+/// Lets a unit do it.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start(machine: Machine<'_>, job: Job, without_backup: Option<String>) -> Result<()> {
-    let at = machine.system.now().unix_timestamp();
-    let text = serde_json::to_vec(&Asked {
-        job,
-        at,
-        without_backup,
-    })
-    .context("writing a job as JSON")?;
-    machine.files.replace(ASKED, &text, Access::Root)?;
+pub fn start(machine: Machine<'_>, order: Order) -> Result<()> {
+    let job = order.job;
+    write(machine, order)?;
     let root = machine.files.path("/");
     let arguments = ["update", "work", job.name()];
     let started = machine.system.start(&job.unit(), &root, &arguments);
@@ -117,6 +150,9 @@ pub fn start(machine: Machine<'_>, job: Job, without_backup: Option<String>) -> 
 /// # Errors
 /// That cannot be written.
 pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
+    if job == Job::Stick {
+        return take_from_stick(machine);
+    }
     let Machine { files, system } = machine;
     let mut updater = Updater::new(files, system)?;
     let now = system.now().unix_timestamp();
@@ -131,7 +167,8 @@ pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
     let done = match job {
         Job::Check => updater.check().map(drop),
         Job::Install => updater.install_available(),
-        Job::Upload => install_upload(machine, &mut updater),
+        // What was on a stick is installed as what was sent.
+        Job::Upload | Job::Stick => install_upload(machine, &mut updater),
         Job::Rollback => updater.go_back(),
     };
     if let Err(error) = &done {
@@ -167,4 +204,35 @@ fn install_upload(machine: Machine<'_>, updater: &mut Updater<'_>) -> Result<()>
         bytes: Some(about.len()),
         downgrade: false,
     })
+}
+
+/// Copies the chosen bundle from its stick, and lets the unit that installs what was sent go on. Until then, and so for whoever looks, the
+/// stick is what was asked for last.
+fn take_from_stick(machine: Machine<'_>) -> Result<()> {
+    let Machine { files, system } = machine;
+    let mut updater = Updater::new(files, system)?;
+    let order = read(files, system.now().unix_timestamp()).filter(|order| order.job == Job::Stick);
+    let Some((chosen, order)) = order.and_then(|order| Some((order.chosen.clone()?, order))) else {
+        bail!("no bundle on a stick was asked for");
+    };
+    let said = Cell::new(system.elapsed());
+    let goes_on = || {
+        let now = system.elapsed();
+        if now.saturating_sub(said.get()).as_secs() < GOES_ON {
+            return Ok(());
+        }
+        said.set(now);
+        write(machine, order.clone())
+    };
+    write(machine, order.clone())?;
+    let copied = stick_copy::copy(machine, &chosen, &files.path(UPLOADED), &goes_on);
+    let without_backup = order.without_backup.clone();
+    let done = copied.and_then(|()| start(machine, Order::new(Job::Upload, without_backup)));
+    if let Err(error) = &done {
+        eprintln!("<4>{}: {error:#}", Job::Stick.name());
+        files.remove(ASKED)?;
+        files.remove(UPLOADED)?;
+        updater.note(Job::Stick, &done)?;
+    }
+    Ok(())
 }

@@ -108,6 +108,7 @@ pub fn under_way(t: Texts, kind: &str) -> String {
         "look-at-stick" => "backup-busy-look-at-stick",
         "drill" => "backup-busy-drill",
         "restore" => "backup-busy-restore",
+        "update" => "backup-busy-update",
         _ => "backup-busy-make",
     })
 }

@@ -21,6 +21,7 @@ mod settings_groups;
 mod support;
 mod time;
 mod update_file;
+mod update_stick;
 mod updates;
 
 use std::sync::Arc;

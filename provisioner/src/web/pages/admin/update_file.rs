@@ -89,8 +89,10 @@ async fn read(
                 if view.is_ok_and(|view| view.is_under_way) {
                     return Err(Unread::Text(t.m("update-refused-busy")));
                 }
-                has_room(t, &web.backups, length)?;
+                has_room(t, &web.backups, length).map_err(Unread::Text)?;
                 let place = web.backups.join(PLACE);
+                // What a power cut has left there of a stick's file is root's, and cannot be written again.
+                let _ = tokio::fs::remove_file(&place).await;
                 let came = receive(field, &place).await;
                 return came.map(|_| without_backup).map_err(|detail| {
                     Unread::Text(t.with("update-not-sent", &[("detail", &detail)]))
@@ -108,7 +110,7 @@ async fn read(
 
 /// Says what is missing before the file is on its way. A browser says how long a form is; what does not fit all the same is refused
 /// by the disk.
-fn has_room(t: Texts, folder: &Path, length: Option<u64>) -> Result<(), Unread> {
+pub(super) fn has_room(t: Texts, folder: &Path, length: Option<u64>) -> Result<(), String> {
     let (Some(length), Ok(free)) = (length, free(folder)) else {
         return Ok(());
     };
@@ -123,7 +125,7 @@ fn has_room(t: Texts, folder: &Path, length: Option<u64>) -> Result<(), Unread> 
         ("free", &free_text),
         ("missing", &missing),
     ];
-    Err(Unread::Text(t.with("update-no-room", &values)))
+    Err(t.with("update-no-room", &values))
 }
 
 #[cfg(test)]
@@ -137,7 +139,7 @@ mod tests {
         let folder = std::env::temp_dir();
         assert!(has_room(t, &folder, Some(1)).is_ok());
         assert!(has_room(t, &folder, None).is_ok());
-        let Err(Unread::Text(text)) = has_room(t, &folder, Some(1 << 60)) else {
+        let Err(text) = has_room(t, &folder, Some(1 << 60)) else {
             panic!("there is no such disk")
         };
         assert!(text.contains("missing"), "{text}");

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::backups::again;
+use super::update_stick::{self, StickRow};
 use crate::agent::client::unexpected;
 use crate::agent::command::{Answer, Command, Refusal, Why};
 use crate::agent::updates::{UpdateView, available, is_at_rest};
@@ -34,6 +35,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/admin/updates/back", post(go_back))
         .route("/admin/updates/journal", get(journal))
         .merge(super::update_file::routes())
+        .merge(super::update_stick::routes())
 }
 
 /// A sentence, and how it is shown.
@@ -78,6 +80,7 @@ struct Updates {
     backup: Line,
     /// Whether only the owner's word lets an update begin.
     is_backup_wanted: bool,
+    sticks: Vec<StickRow>,
 }
 
 /// Where an update is, and whether the running system is damaged. `None`: the agent does not say.
@@ -106,11 +109,13 @@ pub(super) async fn view(web: &Web, visitor: &Visitor) -> Result<UpdateView, Ref
 
 /// The page, with what is wrong with a form.
 pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) -> Response {
-    let view = match view(web, visitor).await {
+    let mut view = match view(web, visitor).await {
         Ok(view) => view,
         Err(refusal) => return errors::agent(visitor, &refusal),
     };
     let t = visitor.t;
+    // What is said about a form stays until somebody has read it.
+    let is_looking = update_stick::have_looked(web, visitor, &mut view).await && fault.is_none();
     let is_restarting = is_restarting(&view);
     let shown = Updates {
         page: Page::of(visitor),
@@ -142,6 +147,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
         available: available(&view.update).cloned(),
         backup: backup(t, view.backup),
         is_backup_wanted: view.backup.refusal().is_some(),
+        sticks: update_stick::rows(t, &view.sticks),
         back: view.may_go_back.then(|| back(t, &view)),
         no_way_back: view
             .no_way_back
@@ -150,7 +156,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, fault: Option<String>) ->
     };
     let response = show_page(t.0, &shown);
     // A box that is away has no page to load; the one that says so stays.
-    if view.is_under_way && !is_restarting {
+    if is_looking || (view.is_under_way && !is_restarting) {
         again(response)
     } else {
         response
@@ -234,6 +240,7 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
     let about = |key: &str, name: &str| t.with(key, &[("version", name)]);
     if view.is_under_way && is_at_rest(&view.update) {
         let key = match view.asked {
+            Some(Job::Stick) => "update-copying",
             Some(Job::Install | Job::Upload | Job::Rollback) => "update-begins",
             Some(Job::Check) | None => "update-checking",
         };
@@ -317,7 +324,7 @@ fn bar(t: Texts, progress: Progress) -> Bar {
 fn explain(t: Texts, trouble: &Trouble) -> String {
     let key = match trouble.job {
         Job::Check => "update-check-failed",
-        Job::Install | Job::Upload | Job::Rollback => "update-not-begun",
+        Job::Install | Job::Upload | Job::Stick | Job::Rollback => "update-not-begun",
     };
     let time = page::moment(trouble.at);
     t.with(key, &[("time", &time), ("detail", &trouble.reason)])
