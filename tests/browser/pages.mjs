@@ -104,6 +104,12 @@ async function look(page, name, once = false) {
   if (!once) await page.locator(`.foot button[lang=${other === "zh" ? "en" : "zh"}]`).click();
 }
 
+/** Looks at a page that does not stay: a box that is booted goes on meanwhile, and gets one picture. */
+async function glimpse(page, name) {
+  if (settings.port) await page.screenshot({ path: join(settings.screens, `${name}.png`), fullPage: true });
+  else await look(page, name, true);
+}
+
 /** Waits until uPlot has drawn every line that the page has, as wide as its place is. */
 async function drawn(page) {
   const missing = () => [...document.querySelectorAll("[data-line]")].filter((figure) => {
@@ -353,7 +359,7 @@ async function backUp(page) {
   await press(page, "form[action$='/confirm']");
   await page.locator(".good").waitFor();
   await press(page, "form[action$='/make']");
-  await look(page, "35-backups-busy", true);
+  await glimpse(page, "35-backups-busy");
   // The page loads itself anew until it is there.
   await page.locator("a[download]").waitFor({ timeout: 120_000 * patience });
   const [download] = await Promise.all([page.waitForEvent("download"), page.locator("a[download]").click()]);
@@ -414,13 +420,13 @@ async function comeBack(page, { file, words }) {
   assert((await people(page)).includes("zoe"));
   await restore(page, "/admin/backups/restore", file, words);
   await page.locator("[data-comes-back]").waitFor({ timeout: 120_000 * patience });
-  await look(page, "36-restore-restarting", true);
+  await glimpse(page, "36-restore-restarting");
   await startedAgain(page, "a[href='/sign-in']");
   await signIn(page);
   const found = await people(page);
   assert(found.includes("ben") && !found.includes("zoe"), `${found}`);
   await send(page, "/admin/reset", { name: "perch" });
-  await look(page, "37-reset-under-way", true);
+  await glimpse(page, "37-reset-under-way");
   const fresh = await visitor();
   await startedAgain(fresh, "[name=language][type=radio]");
   if (settings.code) await fresh.fill("[name=code]", settings.code);

@@ -87,7 +87,7 @@ fn assert_a_bad_perch_toml_is_explained(lab: &Lab, card: &Card, key: &SshKey) ->
     Ok(())
 }
 
-/// By a browser alone. The suite `browser` looks at every page.
+/// By a browser alone, which takes pictures of each page at both widths and in both languages.
 #[test]
 #[ignore = "run `ci/test --only virt`"]
 fn a_new_box_is_set_up_from_a_browser() -> Result<()> {

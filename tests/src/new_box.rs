@@ -38,7 +38,7 @@ pub fn assert_set_up_from_a_browser(lab: &Lab, board: Board) -> Result<()> {
     let partner = conversation_command(lab, "box_chat.py", "welcome", &server, &partner)?;
     let restarts = board == Board::Virt;
     let settings = json!({
-        "port": vm.ports.https, "screens": screens, "brief": true, "password": PASSWORD, "partner": words(&partner),
+        "port": vm.ports.https, "screens": screens, "brief": !restarts, "password": PASSWORD, "partner": words(&partner),
         "restarts": restarts, "patience": if restarts { 1 } else { 10 },
     });
     project.run(lab, "pages.mjs", &settings, |_| {})?;
