@@ -84,6 +84,8 @@ pub struct Board {
     window: Cell<(u64, u64)>,
     /// From the time a message was to be sent to its delivery.
     pub delivery: RefCell<Histogram>,
+    /// The same to the copy that a room gives back to the message's sender, which says that it has taken it.
+    pub reflection: RefCell<Histogram>,
     /// The same to its acknowledgement.
     pub acks: RefCell<Histogram>,
     /// By how much the load tool itself was late with sending.
@@ -105,6 +107,7 @@ impl Board {
             counts: Cell::default(),
             window: Cell::new((u64::MAX, u64::MAX)),
             delivery: RefCell::default(),
+            reflection: RefCell::default(),
             acks: RefCell::default(),
             lateness: RefCell::default(),
             sessions: RefCell::new(vec![None; users as usize]),
@@ -142,7 +145,7 @@ impl Board {
     /// Forgets latencies and counts those of messages sent from `from` until `to`.
     pub fn observe(&self, from: u64, to: u64) {
         self.window.set((from, to));
-        for histogram in [&self.delivery, &self.acks, &self.lateness] {
+        for histogram in [&self.delivery, &self.reflection, &self.acks, &self.lateness] {
             histogram.take();
         }
     }
@@ -183,8 +186,8 @@ impl Board {
         number
     }
 
-    /// A message of `sender` came, that had been stamped with `stamp`.
-    pub fn delivered(&self, sender: u32, stamp: u64, arrival: Arrival) {
+    /// A message of `sender` came to `user`, that had been stamped with `stamp`.
+    pub fn delivered(&self, user: u32, sender: u32, stamp: u64, arrival: Arrival) {
         if arrival == Arrival::Doubled {
             return self.count(|c| c.doubled += 1);
         }
@@ -194,7 +197,11 @@ impl Board {
         });
         if self.observed(stamp) {
             let took = self.now().saturating_sub(stamp);
-            self.delivery.borrow_mut().record(took);
+            let latency = match user == sender {
+                true => &self.reflection,
+                false => &self.delivery,
+            };
+            latency.borrow_mut().record(took);
         }
         self.pass(sender, DELIVERY);
     }
@@ -284,9 +291,9 @@ mod tests {
         let board = Board::new(4);
         board.close(4, 2, true);
         assert_eq!(turns(&board), [0, 1]);
-        board.delivered(0, 0, Arrival::New);
+        board.delivered(1, 0, 0, Arrival::New);
         assert_eq!(turns(&board), [0; 0], "not acknowledged");
-        board.delivered(0, 0, Arrival::New);
+        board.delivered(1, 0, 0, Arrival::New);
         assert_eq!(
             turns(&board),
             [0; 0],
@@ -295,9 +302,9 @@ mod tests {
         board.acked(0, 0);
         assert_eq!(turns(&board), [2]);
         board.acked(1, 0);
-        board.delivered(1, 0, Arrival::Doubled);
+        board.delivered(0, 1, 0, Arrival::Doubled);
         assert_eq!(turns(&board), [0; 0], "one that came again does not count");
-        board.delivered(1, 0, Arrival::New);
+        board.delivered(0, 1, 0, Arrival::New);
         assert_eq!(turns(&board), [3]);
         assert_eq!(board.counts().completed, 2);
     }
@@ -307,7 +314,7 @@ mod tests {
         let board = Board::new(2);
         board.close(2, 1, false);
         assert_eq!(turns(&board), [0]);
-        board.delivered(0, 0, Arrival::New);
+        board.delivered(1, 0, 0, Arrival::New);
         assert_eq!(turns(&board), [1]);
     }
 
@@ -316,7 +323,7 @@ mod tests {
         let board = Board::new(1);
         board.observe(100, 200);
         for stamp in [99, 100, 199, 200] {
-            board.delivered(0, stamp, Arrival::New);
+            board.delivered(1, 0, stamp, Arrival::New);
             board.acked(0, stamp);
         }
         let both = [&board.delivery, &board.acks].map(|h| h.borrow().count());
@@ -325,13 +332,24 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_back_to_its_sender_is_no_delivery() {
+        let board = Board::new(2);
+        board.observe(0, 200);
+        board.delivered(0, 0, 100, Arrival::New);
+        board.delivered(1, 0, 100, Arrival::New);
+        let both = [&board.delivery, &board.reflection].map(|h| h.borrow().count());
+        assert_eq!(both, [1, 1]);
+        assert_eq!(board.counts().delivered, 2);
+    }
+
+    #[test]
     fn counts_between_two_moments_are_their_difference() {
         let board = Board::new(1);
         board.count(|c| c.due += 3);
         let before = board.counts();
         board.count(|c| c.due += 5);
-        board.delivered(0, 0, Arrival::Late);
-        board.delivered(0, 0, Arrival::Doubled);
+        board.delivered(1, 0, 0, Arrival::Late);
+        board.delivered(1, 0, 0, Arrival::Doubled);
         let since = board.counts().since(&before);
         assert_eq!((since.missing(), since.late, since.doubled), (4, 1, 1));
     }

@@ -227,7 +227,7 @@ impl Live {
                     board.count(|c| c.errors += 1);
                 } else if let Some((sender, number, stamp)) = read(stanza) {
                     let arrival = tally(&mut self.tallies, sender).note(number);
-                    board.delivered(sender, stamp, arrival);
+                    board.delivered(user, sender, stamp, arrival);
                 }
             }
             b"presence" => {

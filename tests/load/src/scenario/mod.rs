@@ -348,6 +348,10 @@ impl Trial {
         self.note_dropped();
         let board = &self.crowd.board;
         self.outcome.latency("delivery", &board.delivery.borrow());
+        if board.reflection.borrow().count() > 0 {
+            self.outcome
+                .latency("reflection", &board.reflection.borrow());
+        }
         self.outcome.latency("ack", &board.acks.borrow());
         self.outcome.latency("lateness", &board.lateness.borrow());
     }
