@@ -32,9 +32,10 @@ fn server(lab: &Lab) -> Result<(SlowDisk, HostImd)> {
     Ok((disk, imd))
 }
 
-fn load(imd: &HostImd, rate: u32, seconds: u32) -> Result<Outcome> {
+/// `what`: a scenario of the load tool, with what it needs.
+fn load(imd: &HostImd, what: &str, rate: u32, seconds: u32) -> Result<Outcome> {
     let arguments = format!(
-        "perch-load run open --strict --users {PEOPLE} --prefix talker --password {} --domain {DOMAIN} --rate {rate} \
+        "perch-load run {what} --strict --users {PEOPLE} --prefix talker --password {} --domain {DOMAIN} --rate {rate} \
          --seconds {seconds} --warm-up 1 --quiet 0.2 --address 127.0.0.1:{}",
         talkers::PASSWORD,
         imd.server.starttls
@@ -55,7 +56,7 @@ fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<(
     let (disk, imd) = server(&lab)?;
     disk.set(Syncs::Take(CARD));
     let before = disk.synced();
-    let outcome = load(&imd, 400, 6)?;
+    let outcome = load(&imd, "open", 400, 6)?;
     let syncs = disk.synced() - before;
     let (ack, delivery) = (&outcome.latencies["ack"], &outcome.latencies["delivery"]);
     lab.note(&format!(
@@ -73,6 +74,39 @@ fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<(
         delivery.p50 < 20.0,
         "delivery waits for the disk: {} ms",
         delivery.p50
+    );
+    drop(imd);
+    drop(disk);
+    lab.passed();
+    Ok(())
+}
+
+#[test]
+#[ignore = "run `ci/test --only slow-disk`"]
+fn a_room_hears_a_message_before_it_is_on_the_disk_and_its_author_after_that() -> Result<()> {
+    if !slow_disk::is_possible() {
+        return Ok(());
+    }
+    let lab = Lab::new("slow_disk", "room")?;
+    let (disk, imd) = server(&lab)?;
+    disk.set(Syncs::Take(CARD));
+    let rooms = format!("rooms --occupants 5 --rooms-domain rooms.{DOMAIN}");
+    let outcome = load(&imd, &rooms, 40, 4)?;
+    let [others, author] = ["delivery", "reflection"].map(|what| &outcome.latencies[what]);
+    lab.note(&format!(
+        "the others: p50 {:.1} ms; the author: p50 {:.1} ms, p99 {:.1} ms",
+        others.p50, author.p50, author.p99
+    ));
+    ensure!(author.count > 100, "{} came back", author.count);
+    ensure!(
+        author.p50 >= 40.0,
+        "an author was told before the sync: p50 {} ms",
+        author.p50
+    );
+    ensure!(
+        others.p50 < 20.0,
+        "a room waits for the disk: {} ms",
+        others.p50
     );
     drop(imd);
     drop(disk);
