@@ -56,9 +56,16 @@ impl Queue {
         }
         let mut waiting = Vec::new();
         for delivery in &mut *deliveries {
-            let (later, now): (Vec<_>, Vec<_>) = std::mem::take(&mut delivery.to)
-                .into_iter()
-                .partition(|to| Some(to) == author || self.held.contains_key(to));
+            let (later, now): (Vec<_>, Vec<_>) = if self.held.is_empty() {
+                // As nearly always: one of many is looked for, and the others are not touched.
+                let mut now = std::mem::take(&mut delivery.to);
+                let at = now.iter().position(|to| Some(to) == author);
+                (at.map(|at| now.remove(at)).into_iter().collect(), now)
+            } else {
+                std::mem::take(&mut delivery.to)
+                    .into_iter()
+                    .partition(|to| Some(to) == author || self.held.contains_key(to))
+            };
             delivery.to = now;
             for to in &later {
                 *self.held.entry(to.clone()).or_default() += 1;
