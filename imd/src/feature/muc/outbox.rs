@@ -108,12 +108,40 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn next_step(&self) -> Option<Step> {
+        let mut queue = self.lock();
+        let Queue {
+            steps, delivering, ..
+        } = &mut *queue;
+        next(steps, delivering)
+    }
+
+    fn next_batch(&self) -> Option<Batch> {
+        let mut queue = self.lock();
+        let Queue {
+            batches,
+            confirming,
+            ..
+        } = &mut *queue;
+        next(batches, confirming)
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let queue = self.lock();
         !queue.delivering && !queue.confirming
     }
+}
+
+/// What is first in a queue. When there is nothing, the task at work ends, and whoever puts something in begins another.
+fn next<T>(waiting: &mut VecDeque<T>, at_work: &mut bool) -> Option<T> {
+    let first = waiting.pop_front();
+    if first.is_none() {
+        *at_work = false;
+        *waiting = VecDeque::new();
+    }
+    first
 }
 
 /// Send what follows from an event, in its turn. To be called while the room's state is held, so that the order of events
@@ -197,18 +225,7 @@ fn enqueue(
 
 /// Deliver to those who need not wait, until nothing is left.
 async fn take_steps(server: Arc<Server>, handle: Arc<Handle>) {
-    loop {
-        let step = {
-            let mut queue = handle.outbox.lock();
-            match queue.steps.pop_front() {
-                Some(step) => step,
-                None => {
-                    queue.delivering = false;
-                    queue.steps = VecDeque::new();
-                    break;
-                }
-            }
-        };
+    while let Some(step) = handle.outbox.next_step() {
         match step {
             Step::Deliver(deliveries) => fan_out::deliver(&server, &handle, &deliveries).await,
             // The batch may have been dropped with its runtime.
@@ -220,18 +237,7 @@ async fn take_steps(server: Arc<Server>, handle: Arc<Handle>) {
 
 /// Give authors their messages when they are on the disk, until nothing is left.
 async fn confirm(server: Arc<Server>, handle: Arc<Handle>) {
-    loop {
-        let batch = {
-            let mut queue = handle.outbox.lock();
-            match queue.batches.pop_front() {
-                Some(batch) => batch,
-                None => {
-                    queue.confirming = false;
-                    queue.batches = VecDeque::new();
-                    break;
-                }
-            }
-        };
+    while let Some(batch) = handle.outbox.next_batch() {
         if let Some(turn) = batch.turn {
             // Whoever was to give the turn is gone only with everything else.
             let _ = turn.await;
