@@ -150,9 +150,20 @@ pub fn start(machine: Machine<'_>, order: Order) -> Result<()> {
 /// # Errors
 /// That cannot be written.
 pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
-    if job == Job::Stick {
-        return take_from_stick(machine);
+    match job {
+        Job::Check => carry_out(machine, job, |updater| updater.check().map(drop)),
+        Job::Install => carry_out(machine, job, |updater| updater.install_available()),
+        Job::Upload => carry_out(machine, job, |updater| install_upload(machine, updater)),
+        Job::Stick => take_from_stick(machine),
+        Job::Rollback => carry_out(machine, job, |updater| updater.go_back()),
     }
+}
+
+fn carry_out(
+    machine: Machine<'_>,
+    job: Job,
+    act: impl FnOnce(&mut Updater<'_>) -> Result<()>,
+) -> Result<()> {
     let Machine { files, system } = machine;
     let mut updater = Updater::new(files, system)?;
     let now = system.now().unix_timestamp();
@@ -164,13 +175,7 @@ pub fn work(machine: Machine<'_>, job: Job) -> Result<()> {
     if files.is_running_system() {
         updater.wait_before_leaving(SEEN);
     }
-    let done = match job {
-        Job::Check => updater.check().map(drop),
-        Job::Install => updater.install_available(),
-        // What was on a stick is installed as what was sent.
-        Job::Upload | Job::Stick => install_upload(machine, &mut updater),
-        Job::Rollback => updater.go_back(),
-    };
+    let done = act(&mut updater);
     if let Err(error) = &done {
         eprintln!("<4>{}: {error:#}", job.name());
     }

@@ -26,3 +26,4 @@ mod setup;
 mod sign_in;
 mod site;
 mod updates;
+mod updates_stick;
