@@ -46,18 +46,33 @@ fn load(imd: &HostImd, what: &str, rate: u32, seconds: u32) -> Result<Outcome> {
     perch_load::scenario::run(*options)
 }
 
-#[test]
-#[ignore = "run `ci/test --only slow-disk`"]
-fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<()> {
+/// What a load meets while each sync takes as long as on an SD card, and how many syncs there were. Absent where no such disk can be made.
+fn on_a_card(
+    name: &str,
+    what: &str,
+    rate: u32,
+    seconds: u32,
+) -> Result<Option<(Lab, Outcome, u64)>> {
     if !slow_disk::is_possible() {
-        return Ok(());
+        return Ok(None);
     }
-    let lab = Lab::new("slow_disk", "hold")?;
+    let lab = Lab::new("slow_disk", name)?;
     let (disk, imd) = server(&lab)?;
     disk.set(Syncs::Take(CARD));
     let before = disk.synced();
-    let outcome = load(&imd, "open", 400, 6)?;
+    let outcome = load(&imd, what, rate, seconds)?;
     let syncs = disk.synced() - before;
+    drop(imd);
+    drop(disk);
+    Ok(Some((lab, outcome, syncs)))
+}
+
+#[test]
+#[ignore = "run `ci/test --only slow-disk`"]
+fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<()> {
+    let Some((lab, outcome, syncs)) = on_a_card("hold", "open", 400, 6)? else {
+        return Ok(());
+    };
     let (ack, delivery) = (&outcome.latencies["ack"], &outcome.latencies["delivery"]);
     lab.note(&format!(
         "acknowledged: p50 {:.1} ms, p99 {:.1} ms; delivered: p50 {:.1} ms, p99 {:.1} ms; {syncs} syncs",
@@ -75,8 +90,6 @@ fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<(
         "delivery waits for the disk: {} ms",
         delivery.p50
     );
-    drop(imd);
-    drop(disk);
     lab.passed();
     Ok(())
 }
@@ -84,14 +97,10 @@ fn four_hundred_messages_a_second_hold_while_each_sync_takes_40_ms() -> Result<(
 #[test]
 #[ignore = "run `ci/test --only slow-disk`"]
 fn a_room_hears_a_message_before_it_is_on_the_disk_and_its_author_after_that() -> Result<()> {
-    if !slow_disk::is_possible() {
-        return Ok(());
-    }
-    let lab = Lab::new("slow_disk", "room")?;
-    let (disk, imd) = server(&lab)?;
-    disk.set(Syncs::Take(CARD));
     let rooms = format!("rooms --occupants 5 --rooms-domain rooms.{DOMAIN}");
-    let outcome = load(&imd, &rooms, 40, 4)?;
+    let Some((lab, outcome, _)) = on_a_card("room", &rooms, 40, 4)? else {
+        return Ok(());
+    };
     let [others, author] = ["delivery", "reflection"].map(|what| &outcome.latencies[what]);
     lab.note(&format!(
         "the others: p50 {:.1} ms; the author: p50 {:.1} ms, p99 {:.1} ms",
@@ -108,8 +117,6 @@ fn a_room_hears_a_message_before_it_is_on_the_disk_and_its_author_after_that() -
         "a room waits for the disk: {} ms",
         others.p50
     );
-    drop(imd);
-    drop(disk);
     lab.passed();
     Ok(())
 }
