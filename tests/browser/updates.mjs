@@ -49,6 +49,17 @@ const steps = {
     await page.locator("form[action$='/file'] button[disabled]").waitFor();
     await picture(page, `${version}-sent`);
   },
+  /** Installs a bundle that the page, which loads itself anew, finds on a USB stick. */
+  async stick(page, { version, serial }) {
+    const form = page.locator("form[action$='/stick']", { hasText: version });
+    await form.locator("button").waitFor();
+    const said = await page.locator("main").innerText();
+    assert(said.includes(serial), `the page does not name the stick: ${said}`);
+    await picture(page, `${version}-on-a-stick`);
+    await Promise.all([page.waitForNavigation(), form.locator("button").click()]);
+    await page.locator("form[action$='/file'] button[disabled]").waitFor();
+    await picture(page, `${version}-from-a-stick`);
+  },
   /** Goes back to what the other slot has. */
   async back(page, { version }) {
     const button = page.locator("form[action$='/back'] button", { hasText: version });

@@ -1,5 +1,5 @@
 //! What a box goes through in years, in half an hour: versions in a row with many people online, another signing chain, the pages'
-//! buttons, servers that stall, a full disk, and the way back. And a box that starts from a USB disk, which fails.
+//! buttons, servers that stall, a full disk, a version on a USB stick, and the way back. And a box that starts from a USB disk, which fails.
 
 use std::fs;
 use std::process::Command;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use image::keys::Keys;
 use perch_tests::command::output_of;
 use perch_tests::guest;
+use perch_tests::lab::Lab;
 use perch_tests::qemu::Board;
 use perch_tests::update_scene::Scene;
 use perch_tests::updates::{Change, keys, publish, release, status};
@@ -157,6 +158,45 @@ fn a_server_that_stalls_is_given_up_and_the_update_installed_later() -> Result<(
         status["update"]["state"] == "committed" && status["running"]["version"] == VERSIONS[0],
         "the update was not kept: {status}"
     );
+    scene.end();
+    Ok(())
+}
+
+/// The serial number of a USB stick.
+const SERIAL: &str = "4C530002";
+
+/// A stick as people have them, with a version that somebody has copied onto it.
+fn stick(lab: &Lab) -> Result<Vec<String>> {
+    let bundle = release(lab, VERSIONS[0], &Change::default(), &keys())?;
+    let stick = lab.work.join("stick.img");
+    output_of(Command::new("truncate").args(["-s", "1G"]).arg(&stick))?;
+    output_of(
+        Command::new("mkfs.vfat")
+            .args(["-F", "32", "-n", "PHOTOS"])
+            .arg(&stick),
+    )?;
+    output_of(
+        Command::new("mcopy")
+            .arg("-i")
+            .args([&stick, &bundle])
+            .arg("::/"),
+    )?;
+    fs::remove_file(bundle).context("remove the bundle")?;
+    let drive = format!("if=none,id=stick,format=raw,file={}", stick.display());
+    let device = format!("usb-storage,drive=stick,serial={SERIAL}");
+    let devices = ["-device", "qemu-xhci", "-drive", &drive, "-device", &device];
+    Ok(devices.map(str::to_owned).to_vec())
+}
+
+/// By the page alone, without a publisher.
+#[test]
+#[ignore = "run `ci/test --only update-life`"]
+fn a_version_on_a_usb_stick_is_installed_from_there() -> Result<()> {
+    let mut scene = Scene::begin_with(Board::Virt, "stick", stick)?;
+    scene.assert_kept(VERSIONS[0], |scene| {
+        scene.press(&json!([{ "step": "stick", "version": VERSIONS[0], "serial": SERIAL }]))
+    })?;
+    scene.chat("again")?;
     scene.end();
     Ok(())
 }

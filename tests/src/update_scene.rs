@@ -57,6 +57,19 @@ impl Scene {
     ///
     /// As [`Scene::begin`].
     pub fn begin_on(board: Board, name: &str) -> Result<Self> {
+        Self::begin_with(board, name, |_| Ok(Vec::new()))
+    }
+
+    /// [`Scene::begin_on`], with what `plugged_in` says in QEMU's words.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scene::begin`].
+    pub fn begin_with(
+        board: Board,
+        name: &str,
+        plugged_in: impl FnOnce(&Lab) -> Result<Vec<String>>,
+    ) -> Result<Self> {
         let lab = Lab::new("update", name)?;
         let key = SshKey::new(&lab)?;
         let card = Card::flash(&lab, "card")?;
@@ -66,7 +79,13 @@ impl Scene {
             Board::Raspi4b => &[],
             Board::Virt | Board::VirtUsb => &WATCHDOG,
         };
-        let mut vm = Vm::start_with(&lab, board, &card, &key, watchdog)?;
+        let plugged_in = plugged_in(&lab)?;
+        let devices: Vec<&str> = watchdog
+            .iter()
+            .copied()
+            .chain(plugged_in.iter().map(String::as_str))
+            .collect();
+        let mut vm = Vm::start_with(&lab, board, &card, &key, &devices)?;
         vm.wait_ready()?;
         lab.note("booted");
         let publisher = Publisher::start(&lab.work)?;
