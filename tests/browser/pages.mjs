@@ -84,7 +84,7 @@ async function look(page, name, once = false) {
   }
   const other = (await page.locator("html").getAttribute("lang")) === "en" ? "zh" : "en";
   for (const language of once ? [undefined] : [undefined, other]) {
-    if (language) await page.locator(`.foot button[lang=${language}]`).click();
+    if (language) await speak(page, language);
     const shown = await page.locator("html").getAttribute("lang");
     for (const [width, size] of Object.entries(widths)) {
       await page.setViewportSize(size);
@@ -101,7 +101,14 @@ async function look(page, name, once = false) {
       }
     }
   }
-  if (!once) await page.locator(`.foot button[lang=${other === "zh" ? "en" : "zh"}]`).click();
+  if (!once) await speak(page, other === "zh" ? "en" : "zh");
+}
+
+/** Chooses another language, which leads to the same page. */
+async function speak(page, language) {
+  const here = page.url();
+  await Promise.all([page.waitForNavigation(), page.locator(`.foot button[lang=${language}]`).click()]);
+  assert.equal(page.url(), here, "another language is another page");
 }
 
 /** Looks at a page that does not stay: a box that is booted goes on meanwhile, and gets one picture. */

@@ -21,6 +21,8 @@ async function signIn(page) {
 }
 
 async function picture(page, name) {
+  // A page whose style sheet is still on its way has another height.
+  await page.waitForLoadState("load");
   await page.screenshot({ path: join(settings.screens, `${name}.png`), fullPage: true });
 }
 

@@ -28,6 +28,8 @@ pub struct Page {
     pub token: String,
     /// The path of this page.
     pub path: String,
+    /// Where whoever chooses another language comes back to.
+    pub here: String,
     /// Who has signed in. Absent: nobody.
     pub who: Option<String>,
 }
@@ -40,6 +42,7 @@ impl Page {
             t: visitor.t,
             token: visitor.token.clone(),
             path: visitor.path.clone(),
+            here: visitor.here.clone(),
             who: name.filter(|name| !name.is_empty()),
         }
     }

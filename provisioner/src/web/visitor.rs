@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -43,6 +44,8 @@ pub struct Visitor {
     pub session: Option<Session>,
     /// The path of the page.
     pub path: String,
+    /// The same with what stands behind the `?`, which says what the page shows.
+    pub here: String,
     /// The host that the browser asked for, without port.
     pub host: String,
     /// What a form has to bring.
@@ -254,6 +257,11 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
             .ok(),
         session,
         path: request.uri().path().to_owned(),
+        here: request
+            .uri()
+            .path_and_query()
+            .map_or("/", PathAndQuery::as_str)
+            .to_owned(),
         host: host_name(host).to_owned(),
         token: sign(&web, "form", &id),
         browser: header(headers, USER_AGENT).to_owned(),

@@ -130,6 +130,12 @@ async fn a_sheet_for_a_group_is_made_printed_and_taken_back() {
     let codes = page.text.split("<ul class=\"codes\">").nth(1).unwrap();
     assert_eq!(codes.matches("<svg aria-hidden").count(), 3, "{codes}");
     assert!(page.has("https://perch.local/invite/c") && !page.has("invite/other"));
+    // Whoever chooses another language comes back to this sheet.
+    assert!(
+        page.has(r#"name="back" value="/admin/invitations/sheet?title=Class%201a""#),
+        "{}",
+        page.text
+    );
     for token in ["a", "b", "c"] {
         site.imd
             .answer(&format!("DELETE /invitations/{token}"), json!({}));

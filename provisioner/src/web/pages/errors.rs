@@ -137,6 +137,7 @@ pub fn failed(t: Texts) -> Response {
             t,
             token: String::new(),
             path: "/".to_owned(),
+            here: "/".to_owned(),
             who: None,
         },
         title: t.m("error-store-title"),
