@@ -66,7 +66,8 @@ pub enum Action {
     },
     /// Print the key that opens backups with the program age, made from the recovery key on the standard input.
     Identity,
-    /// Unpack the newest backup, and count what is in it (run by a timer).
+    /// Unpack the newest backup, and count what is in it; then let a unit do the same with the newest one on the target. What comes of
+    /// that is in the list (run by a timer).
     Drill,
     /// Do what the page has asked for; without that, make the nightly backup (run by a unit).
     #[command(hide = true)]
@@ -156,7 +157,7 @@ pub fn run(action: Action, files: &Files, system: &dyn System) -> Result<bool> {
             println!("{}", RecoveryKey::of_words(&typed()?)?.identity()?);
             Ok(true)
         }
-        Action::Drill => job::run(machine, &Job::Drill),
+        Action::Drill => job::run_and_go_on(machine, Job::Drill),
         Action::Work => job::work(machine),
         Action::Night => job::night(machine),
     }
@@ -220,7 +221,29 @@ fn list(machine: Machine<'_>) -> Result<bool> {
         }
     }
     // What is wrong with the target is said there.
-    crate::target::print(machine).map(|_| true)
+    crate::target::print(machine)?;
+    let outcomes = Outcomes::load(machine.files);
+    for (kind, what) in [
+        ("drill", "tried here"),
+        ("target-drill", "fetched from the target and tried"),
+    ] {
+        if let Some(outcome) = outcomes.0.get(kind) {
+            println!("{what}: {}", drilled(outcome));
+        }
+    }
+    Ok(true)
+}
+
+/// What came of a trial.
+fn drilled(outcome: &Outcome) -> String {
+    let counts = outcome.counts.clone().unwrap_or_default();
+    match &outcome.error {
+        Some(error) => format!("it failed: {error}"),
+        None => format!(
+            "{} can be restored: {} people, {} messages, {} files",
+            outcome.name, counts.people, counts.messages, counts.uploads
+        ),
+    }
 }
 
 fn print(folder: &Path) {

@@ -68,6 +68,15 @@ fn assert_sent(owner: &Owner, folder: &PathBuf) -> Result<String> {
     Ok(name)
 }
 
+/// Waits until the box says so of what it fetched from the target and tried.
+fn tried(owner: &Owner, outcome: &str) -> Result<()> {
+    let line = format!("fetched from the target and tried: {outcome}");
+    wait_until(Duration::from_secs(120), &line, || {
+        let said = owner.backup(&["list"])?.1;
+        Ok(said.contains(&line).then_some(()))
+    })
+}
+
 #[test]
 #[ignore = "run `ci/test --only offsite`"]
 fn a_backup_goes_to_an_sftp_server_and_comes_back() -> Result<()> {
@@ -137,6 +146,18 @@ fn a_backup_goes_to_an_sftp_server_and_comes_back() -> Result<()> {
         .into_iter()
         .filter(|name| name.ends_with(".part"));
     ensure!(parts.collect::<Vec<_>>() == ["x.age.part"]);
+
+    lab.note("what lies there is fetched and tried, and one that was changed there is found");
+    owner.backup(&["drill"])?.is_good()?;
+    tried(&owner, &format!("{name} can be restored: "))?;
+    let sent = fs::read(folder.join(&name)).context("what was sent")?;
+    let mut altered = sent.clone();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    fs::write(folder.join(&name), altered).context("change what was sent")?;
+    owner.backup(&["drill"])?.is_good()?;
+    tried(&owner, "it failed: the backup is damaged")?;
+    fs::write(folder.join(&name), sent).context("mend what was sent")?;
 
     lab.note("the server has no room, no folder, another key, and is off");
     let small = lab.work.join("small");

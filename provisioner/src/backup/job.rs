@@ -1,7 +1,6 @@
 //! Backups take minutes: each is made in a process of its own, and what came of it is written down.
 
 use std::fs::File;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,7 @@ use super::open::Fault;
 use super::outcome::{Outcome, Outcomes};
 use super::stick::{self, Mounted};
 use super::target::{self, fault, work as offsite};
-use super::{FOLDER, UPLOADED, restore, shelf, source};
+use super::{FOLDER, UPLOADED, drill, restore, shelf, source};
 use crate::files::{Access, Files};
 use crate::firstboot::state::BoxState;
 use crate::settings::apply::Machine;
@@ -44,8 +43,18 @@ pub enum Job {
     Send,
     /// The target is looked at.
     Look,
-    /// A backup is unpacked and counted.
+    /// The newest backup here is unpacked and counted, and then the newest one on the target.
     Drill,
+    /// A backup is fetched from the target, for that.
+    FetchForDrill {
+        /// Its name.
+        name: String,
+    },
+    /// What was fetched is unpacked and counted.
+    DrillFetched {
+        /// Its name.
+        name: String,
+    },
     /// The backups on a stick are listed, for choosing one.
     LookAtStick,
     /// The box becomes what a backup says.
@@ -100,6 +109,7 @@ impl Job {
             Self::Send => "target",
             Self::Look => "look",
             Self::Drill => "drill",
+            Self::FetchForDrill { .. } | Self::DrillFetched { .. } => "target-drill",
             Self::LookAtStick => "look-at-stick",
             Self::Restore { .. } => "restore",
         }
@@ -108,7 +118,7 @@ impl Job {
     /// The unit that does it.
     fn unit(&self) -> &'static str {
         match self {
-            Self::Send | Self::Look => OFFSITE_UNIT,
+            Self::Send | Self::Look | Self::FetchForDrill { .. } => OFFSITE_UNIT,
             Self::Restore {
                 from: Source::Target { .. },
                 ..
@@ -117,11 +127,17 @@ impl Job {
         }
     }
 
-    /// What another unit does when it has worked.
-    #[must_use]
-    pub fn next(self) -> Option<Self> {
+    /// What another unit does after it; `worked`: whether it did.
+    fn next(self, machine: Machine<'_>, worked: bool) -> Option<Self> {
         match self {
+            // The one says nothing about the other.
+            Self::Drill => {
+                let name = offsite::newest_known(machine)?;
+                Some(Self::FetchForDrill { name })
+            }
+            _ if !worked => None,
             Self::MakeAndSend => Some(Self::Send),
+            Self::FetchForDrill { name } => Some(Self::DrillFetched { name }),
             Self::Restore {
                 from: Source::Target { .. },
                 words,
@@ -204,15 +220,16 @@ pub fn night(machine: Machine<'_>) -> Result<bool> {
     Ok(run_and_go_on(machine, Job::MakeAndSend)? && on_stick)
 }
 
-fn run_and_go_on(machine: Machine<'_>, job: Job) -> Result<bool> {
-    if !run(machine, &job)? {
-        return Ok(false);
+/// Does a job, and starts what another unit does after it; returns whether the job worked.
+///
+/// # Errors
+/// What came of it cannot be written down, or the other unit not be started.
+pub fn run_and_go_on(machine: Machine<'_>, job: Job) -> Result<bool> {
+    let worked = run(machine, &job)?;
+    if let Some(next) = job.next(machine, worked) {
+        start(machine, &next)?;
     }
-    let Some(next) = job.next() else {
-        return Ok(true);
-    };
-    start(machine, &next)?;
-    Ok(true)
+    Ok(worked)
 }
 
 /// Does a job and writes down what came of it; returns whether it worked.
@@ -228,7 +245,9 @@ pub fn run(machine: Machine<'_>, job: &Job) -> Result<bool> {
         Job::Send => offsite::send(machine),
         Job::Look => offsite::look(machine),
         Job::Stick => on_the_stick(machine).map(|made| made.map(of_made)),
-        Job::Drill => drill(machine),
+        Job::Drill => drill::lying(machine),
+        Job::FetchForDrill { name } => offsite::fetch(machine, name).map(|()| None),
+        Job::DrillFetched { name } => drill::fetched(machine, name),
         Job::LookAtStick => source::look(machine).map(|()| None),
         Job::Restore {
             from: Source::Target { name },
@@ -334,35 +353,6 @@ fn on_the_stick(machine: Machine<'_>) -> Result<Option<Made>> {
     let made = make(machine, &copy, &mounted.folder)?;
     shelf::tidy(files, &mounted.folder, state.host_name())?;
     Ok(Some(made))
-}
-
-/// `None`: there is nothing to try. The newest backup on the stick, or else the one on the box.
-fn drill(machine: Machine<'_>) -> Result<Option<Outcome>> {
-    let files = machine.files;
-    let Some(key) = BoxKey::load(files)? else {
-        return Ok(None);
-    };
-    let mounted = match stick::find(files)? {
-        Ok(stick) => Some(Mounted::new(machine, &stick, false)?),
-        Err(_) => None,
-    };
-    let folders = mounted.iter().map(|mounted| mounted.folder.clone());
-    let folders: Vec<PathBuf> = folders.chain([files.path(FOLDER)]).collect();
-    let newest = folders.iter().find_map(|folder| {
-        let lying = shelf::list(folder).into_iter().next()?;
-        Some((folder.join(&lying.name), lying))
-    });
-    let Some((place, lying)) = newest else {
-        return Ok(None);
-    };
-    let (_, counts) = restore::try_out(files, &place, &key.identity()?, "drill")?;
-    restore::forget(files, "drill")?;
-    Ok(Some(Outcome {
-        name: lying.name,
-        bytes: lying.bytes,
-        counts: Some(counts),
-        ..Outcome::default()
-    }))
 }
 
 fn restore_from(machine: Machine<'_>, from: &Source, words: &str, who: &str) -> Result<Outcome> {

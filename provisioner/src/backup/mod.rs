@@ -7,6 +7,7 @@
 //! - `target`: another computer that gets a backup every night.
 //! - `restore`: prepares a restore, and puts it in the box's place before anything has started; `source`: where backups for it
 //!   lie; `card`: the one that `perch.toml` names on a new box.
+//! - `drill`: tries whether a backup can be had back.
 //! - `job`: what runs in a process of its own; `outcome`: what came of it.
 //!
 //! Nothing here formats a disk, and nothing of the box changes before a backup was read, decrypted and checked whole.
@@ -14,6 +15,7 @@
 pub mod card;
 pub mod check;
 pub mod contents;
+pub mod drill;
 pub mod job;
 pub mod keep;
 pub mod key;

@@ -4,6 +4,7 @@ use crate::acme::machine::State as Certificate;
 use crate::agent::backups::BackupView;
 use crate::agent::status::BoxStatus;
 use crate::agent::updates::available;
+use crate::backup::target::fault::Kind;
 use crate::disk::State;
 use crate::update::machine::State as UpdateState;
 use crate::web::figures::Figures;
@@ -93,7 +94,7 @@ pub fn verdict(facts: &Facts<'_>) -> (Level, &'static str) {
             ),
             "home-certificate-failed",
         ),
-        (has_failed(facts, "drill"), "home-drill-failed"),
+        (cannot_be_restored(facts), "home-drill-failed"),
         (has_failed(facts, "stick"), "home-backup-failed"),
         (is_target_behind(facts), "home-target-failed"),
         (is_without_backup(facts), "home-no-backup"),
@@ -135,6 +136,19 @@ fn ends_soon(facts: &Facts<'_>) -> bool {
 fn has_failed(facts: &Facts<'_>, kind: &str) -> bool {
     let outcome = facts.backups.and_then(|view| view.outcomes.0.get(kind));
     outcome.is_some_and(|outcome| outcome.error.is_some())
+}
+
+/// Whether a backup was tried in vain. A target that could not be reached for that says nothing about its backups.
+fn cannot_be_restored(facts: &Facts<'_>) -> bool {
+    let of_target = facts
+        .backups
+        .filter(|view| view.target.is_some())
+        .and_then(|view| view.outcomes.0.get("target-drill"));
+    let is_bad = of_target.is_some_and(|outcome| {
+        let there = matches!(outcome.target, Some(Kind::Altered | Kind::NoBackup));
+        outcome.fault.is_some() || there
+    });
+    has_failed(facts, "drill") || is_bad
 }
 
 /// Whether the target has got nothing for days. One that was never reached is said at once: somebody has just set it up.

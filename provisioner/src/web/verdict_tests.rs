@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::claim::Claim;
+use crate::backup::open::FaultKind;
 use crate::backup::outcome::{Outcome, Outcomes};
 use crate::backup::target::state::TargetView;
 use crate::disk::Health;
@@ -159,6 +160,49 @@ fn what_can_wait_is_said_when_nothing_is_wrong() {
     }
 }
 
+fn target() -> TargetView {
+    TargetView {
+        settings: Target {
+            url: TargetUrl::new("sftp://perch@nas/backups").unwrap(),
+            endpoint: None,
+            region: None,
+            access_key: None,
+            authority: None,
+        },
+        public_key: None,
+        accepted: None,
+        offered: None,
+        lying: Vec::new(),
+        looked: None,
+    }
+}
+
+#[test]
+fn a_backup_of_the_target_that_cannot_be_restored_is_said_and_a_target_that_is_off_is_not() {
+    let (status, figures) = (status(), good());
+    for (is_set, fault, kind, key) in [
+        (true, Some(FaultKind::Damaged), None, "home-drill-failed"),
+        (true, None, Some(Kind::Altered), "home-drill-failed"),
+        (true, None, Some(Kind::NoBackup), "home-drill-failed"),
+        (true, None, Some(Kind::NoAnswer), "home-well"),
+        // It is not used any more.
+        (false, Some(FaultKind::Damaged), None, "home-well"),
+    ] {
+        let mut view = backups(NOW, None);
+        let outcome = Outcome {
+            at: NOW,
+            error: Some("it failed".to_owned()),
+            fault,
+            target: kind,
+            ..Outcome::default()
+        };
+        view.outcomes.0.insert("target-drill".to_owned(), outcome);
+        view.target = is_set.then(target);
+        let facts = facts(&status, &view, &figures);
+        assert_eq!(verdict(&facts).1, key, "{is_set} {fault:?} {kind:?}");
+    }
+}
+
 #[test]
 fn a_target_that_was_missed_for_a_night_is_not_mentioned_yet() {
     let (status, figures) = (status(), good());
@@ -179,20 +223,7 @@ fn a_target_that_was_missed_for_a_night_is_not_mentioned_yet() {
             ..Outcome::default()
         };
         view.outcomes.0.insert("target".to_owned(), outcome);
-        view.target = is_set.then(|| TargetView {
-            settings: Target {
-                url: TargetUrl::new("sftp://perch@nas/backups").unwrap(),
-                endpoint: None,
-                region: None,
-                access_key: None,
-                authority: None,
-            },
-            public_key: None,
-            accepted: None,
-            offered: None,
-            lying: Vec::new(),
-            looked: None,
-        });
+        view.target = is_set.then(target);
         let facts = facts(&status, &view, &figures);
         assert_eq!(verdict(&facts).1, key, "{is_set} {error:?} {worked:?}");
     }

@@ -1,6 +1,6 @@
 //! The target for backups on another computer, on the page. What is sent there is in `tests/scenarios/offsite.rs`.
 
-use provisioner::backup::job::{Job, Source};
+use provisioner::backup::job::{self, Job, Source};
 
 use super::site::Site;
 
@@ -134,6 +134,49 @@ async fn a_backup_is_made_and_sent_and_one_of_the_target_restored() {
             name: name.to_owned()
         }
     );
+}
+
+#[tokio::test]
+async fn the_newest_backup_of_the_target_is_fetched_and_tried_after_the_one_here() {
+    let site = Site::claimed().await;
+    site.put("/var/lib/perch/backup/key.json", KEY);
+    let mut anna = site.anna().await;
+    anna.open("/admin/backups").await;
+    let drill = || site.with_machine(|machine| job::run_and_go_on(machine, Job::Drill));
+    let waits = || site.file("/run/perch-agent/backup-job.json");
+    assert!(drill().unwrap() && waits().is_empty(), "no target");
+    anna.send("/admin/backups/target", &[("backup.target", TARGET)])
+        .await;
+    finish(&site);
+    known(&site, false, "");
+    assert!(drill().unwrap() && waits().is_empty(), "nothing lies there");
+    let of = |name: &str| format!(r#"{{"name":"{name}","bytes":1}}"#);
+    let name = "perch-perch-20261201-020000.age";
+    let lying = [
+        of("perch-office-20261202-020000.age"),
+        of(name),
+        of("perch-perch-20261130-020000.age"),
+    ];
+    known(&site, false, &lying.join(","));
+    assert!(drill().unwrap());
+    let name = name.to_owned();
+    assert_eq!(asked_for(&site), Job::FetchForDrill { name }, "this box's");
+    let page = anna.open("/admin/backups").await;
+    assert!(
+        page.has("on the other computer is fetched"),
+        "{}",
+        page.text
+    );
+    finish(&site);
+
+    // What was fetched is no backup, and does not stay.
+    site.put("/var/lib/perch/restore/fetched.age", "rubbish");
+    let name = "perch-perch-20261201-020000.age".to_owned();
+    let fetched = site.with_machine(|machine| job::run(machine, &Job::DrillFetched { name }));
+    assert!(!fetched.unwrap());
+    assert!(site.file("/var/lib/perch/restore/fetched.age").is_empty());
+    let outcomes = site.file("/var/lib/perch/backup/outcomes.json");
+    assert!(outcomes.contains("target-drill"), "{outcomes}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::fault::{Fault, Kind};
 use super::{configured, open, send, state};
+use crate::backup::keep;
+use crate::backup::key::BoxKey;
 use crate::backup::outcome::Outcome;
 use crate::backup::shelf::{self, Lying};
 use crate::backup::{FOLDER, SCRATCH};
@@ -64,6 +66,19 @@ pub fn list(machine: Machine<'_>, target: &Target) -> Result<Vec<Lying>> {
     let there = send::backups(&open(machine, target)?.list()?);
     note(machine, target, there.clone())?;
     Ok(there)
+}
+
+/// This box's newest backup there, as far as is known from the last look. `None`: none lies there, there is no target, or no recovery
+/// key that opens it.
+#[must_use]
+pub fn newest_known(machine: Machine<'_>) -> Option<String> {
+    let files = machine.files;
+    BoxKey::load(files).ok().flatten()?;
+    let box_state = BoxState::load(files).ok()?;
+    let known = state::load(files, box_state.settings.backup.as_ref()?);
+    let names: Vec<String> = known.lying.into_iter().map(|lying| lying.name).collect();
+    let own = keep::of_box(&names, box_state.host_name());
+    own.first().map(|name| (*name).to_owned())
 }
 
 /// Fetches a backup to [`FETCHED`].

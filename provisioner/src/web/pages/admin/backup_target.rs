@@ -38,6 +38,8 @@ pub struct TargetPanel {
     pub sent: Option<Line>,
     /// What came of the last look, where that was after it.
     pub looked: Option<Line>,
+    /// What came of the last backup that was fetched from there and tried.
+    pub drilled: Option<Line>,
     /// The box's key, for the server.
     pub public_key: Option<String>,
     /// The fingerprint that counts.
@@ -74,6 +76,8 @@ impl TargetPanel {
                 Some(_) => sentence(t, looked, ""),
                 None => counted(t, looked.at, target),
             }),
+            drilled: outcome("target-drill")
+                .map(|drill| sentence(t, drill, "backup-target-drilled")),
             public_key: target.and_then(|target| target.public_key.clone()),
             accepted: target.and_then(|target| target.accepted.clone()),
             offered: target.and_then(|target| target.offered.clone()),

@@ -107,6 +107,7 @@ pub fn under_way(t: Texts, kind: &str) -> String {
         "look" => "backup-busy-look",
         "look-at-stick" => "backup-busy-look-at-stick",
         "drill" => "backup-busy-drill",
+        "target-drill" => "backup-busy-target-drill",
         "restore" => "backup-busy-restore",
         "update" => "backup-busy-update",
         _ => "backup-busy-make",
