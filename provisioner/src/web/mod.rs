@@ -24,6 +24,7 @@ pub mod page;
 pub mod pages;
 pub mod passwords;
 pub mod qr;
+pub mod said;
 pub mod sampler;
 pub mod settings_words;
 pub mod store;

@@ -180,6 +180,28 @@ async fn the_newest_backup_of_the_target_is_fetched_and_tried_after_the_one_here
 }
 
 #[tokio::test]
+async fn what_became_of_a_backup_is_said_in_the_readers_language() {
+    let site = Site::claimed().await;
+    site.put("/var/lib/perch/backup/key.json", KEY);
+    site.put(
+        "/var/lib/perch/backup/stick.json",
+        r#"{"serial":"A1","model":"Intenso"}"#,
+    );
+    let outcomes = r#"{"stick":{"at":1796126400,"error":"the accepted stick is not plugged in"},
+        "drill":{"at":1796126400,"error":"5 MiB are free and 9 are needed to unpack the backup"}}"#;
+    site.put("/var/lib/perch/backup/outcomes.json", outcomes);
+    let mut anna = site.anna().await;
+    let page = anna.open("/admin/backups").await;
+    assert!(page.has("the accepted stick is not plugged in"));
+    anna.language = "zh";
+    let page = anna.open("/admin/backups").await;
+    for text in ["确认过的 U 盘没有插入", "解开备份需要 9 MiB"] {
+        assert!(page.has(text), "{text}: {}", page.text);
+    }
+    assert!(!page.has("plugged in") && !page.has("are needed"));
+}
+
+#[tokio::test]
 async fn the_wizard_of_a_new_box_looks_at_the_target_of_its_card() {
     let site = Site::start().await;
     let state = site.file("/var/lib/perch/box.json");

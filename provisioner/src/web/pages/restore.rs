@@ -184,7 +184,7 @@ fn failed(t: Texts, last: &Outcome) -> Option<String> {
         Some(FaultKind::Box) | None => "restore-failed",
     };
     let time = page::moment(last.at);
-    Some(t.with(key, &[("detail", detail), ("time", &time)]))
+    Some(t.with(key, &[("detail", &t.said(detail)), ("time", &time)]))
 }
 
 fn form_page(
@@ -269,8 +269,8 @@ async fn give(web: &Web, visitor: &Visitor, is_new: bool, command: Command) -> R
     match web.agent.ask(visitor.actor(), command).await {
         Ok(_) => Redirect::to(path(is_new)).into_response(),
         Err(refusal) if refusal.why == Why::Failed => {
-            let detail = [("detail", refusal.text.as_str())];
-            let fault = visitor.t.with("backup-refused", &detail);
+            let detail = visitor.t.said(&refusal.text);
+            let fault = visitor.t.with("backup-refused", &[("detail", &detail)]);
             refuse(web, visitor, is_new, fault).await
         }
         Err(refusal) => errors::agent(visitor, &refusal),

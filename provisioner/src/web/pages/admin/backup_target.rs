@@ -222,8 +222,8 @@ async fn accept(State(web): State<Arc<Web>>, Sent { by, fields }: Sent<Admin>) -
         }
         // Another one waits by now: the page shows it.
         Err(refusal) => {
-            let detail = [("detail", refusal.text.as_str())];
-            let fault = visitor.t.with("backup-refused", &detail);
+            let detail = visitor.t.said(&refusal.text);
+            let fault = visitor.t.with("backup-refused", &[("detail", &detail)]);
             page(&web, visitor, None, Some(fault)).await
         }
     }

@@ -186,7 +186,7 @@ pub(super) fn sentence(t: Texts, outcome: &Outcome, good: &str) -> Line {
     if let Some(error) = &outcome.error {
         let detail = match outcome.target {
             Some(kind) => explained(t, kind, error),
-            None => error.clone(),
+            None => t.said(error),
         };
         let values = [("time", time.as_str()), ("detail", &detail)];
         return Line {
@@ -304,8 +304,8 @@ pub(super) async fn give(web: &Web, visitor: &Visitor, command: Command, done: &
     match web.agent.ask(visitor.actor(), command).await {
         Ok(_) => Redirect::to(&format!("/admin/backups{done}")).into_response(),
         Err(refusal) => {
-            let detail = [("detail", refusal.text.as_str())];
-            let fault = visitor.t.with("backup-refused", &detail);
+            let detail = visitor.t.said(&refusal.text);
+            let fault = visitor.t.with("backup-refused", &[("detail", &detail)]);
             page(web, visitor, None, Some(fault)).await
         }
     }

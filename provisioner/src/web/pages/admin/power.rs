@@ -113,7 +113,7 @@ async fn give(web: &Web, visitor: &Visitor, command: Command) -> Response {
     let t = visitor.t;
     let fault = match refusal.why {
         Why::Invalid => t.m("power-plan-invalid"),
-        _ => t.with("change-failed", &[("detail", &refusal.text)]),
+        _ => t.with("change-failed", &[("detail", &t.said(&refusal.text))]),
     };
     page(web, visitor, Some(fault)).await
 }

@@ -171,7 +171,7 @@ fn explain(t: Texts, refusal: &Refusal) -> String {
             let detail = settings_words::refusal(t, refusal, label);
             t.with("settings-invalid", &[("detail", &detail)])
         }
-        _ => t.with("change-failed", &[("detail", &refusal.text)]),
+        _ => t.with("change-failed", &[("detail", &t.said(&refusal.text))]),
     }
 }
 

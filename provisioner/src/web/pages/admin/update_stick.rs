@@ -97,7 +97,10 @@ fn note(t: Texts, look: &Look) -> Option<Note> {
         Look::Looking => ("note", t.m("update-stick-looking")),
         Look::Unanswered => ("fault", t.m("update-stick-unanswered")),
         Look::Format => ("fault", t.m("update-stick-format")),
-        Look::Fault(detail) => ("fault", t.with("update-stick-fault", &[("detail", detail)])),
+        Look::Fault(detail) => (
+            "fault",
+            t.with("update-stick-fault", &[("detail", &t.said(detail))]),
+        ),
     };
     Some(Note { kind, text })
 }
@@ -112,7 +115,7 @@ fn of_bundle(t: Texts, bundle: &Bundle) -> BundleRow {
     BundleRow {
         name: bundle.name.as_str().to_owned(),
         about: about.join(" · "),
-        refusal: refusal.map(|why| t.with("update-stick-refused", &[("detail", why)])),
+        refusal: refusal.map(|why| t.with("update-stick-refused", &[("detail", &t.said(why))])),
     }
 }
 

@@ -281,10 +281,11 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
         Update::Failed {
             release, reason, ..
         } => {
+            let reason = t.said(reason);
             let values = [
                 ("version", release.version.as_str()),
                 ("running", &view.running),
-                ("detail", reason),
+                ("detail", &reason),
             ];
             line("fault", t.with("update-failed", &values))
         }
@@ -294,8 +295,8 @@ fn sentence(t: Texts, view: &UpdateView) -> Line {
 /// What an update that failed has left to be known or done.
 fn remains(t: Texts, view: &UpdateView) -> Vec<String> {
     let is_undone = !view.update.is_being_undone() || view.is_under_way;
-    let detail = view.left_over.as_deref().unwrap_or_default();
-    let undo = (!is_undone).then(|| t.with("update-undo", &[("detail", detail)]));
+    let detail = t.said(view.left_over.as_deref().unwrap_or_default());
+    let undo = (!is_undone).then(|| t.with("update-undo", &[("detail", &detail)]));
     let aside = view.aside.map(|at| {
         let time = page::moment(at);
         t.with(
@@ -327,7 +328,10 @@ fn explain(t: Texts, trouble: &Trouble) -> String {
         Job::Install | Job::Upload | Job::Stick | Job::Rollback => "update-not-begun",
     };
     let time = page::moment(trouble.at);
-    t.with(key, &[("time", &time), ("detail", &trouble.reason)])
+    t.with(
+        key,
+        &[("time", &time), ("detail", &t.said(&trouble.reason))],
+    )
 }
 
 async fn check(State(web): State<Arc<Web>>, Sent { by, .. }: Sent<Admin>) -> Response {
@@ -358,7 +362,7 @@ fn refused(t: Texts, refusal: &Refusal) -> String {
     match refusal.why {
         Why::UnderWay => t.m("update-refused-busy"),
         Why::Invalid => t.m("update-refused-changed"),
-        _ => t.with("update-refused", &[("detail", &refusal.text)]),
+        _ => t.with("update-refused", &[("detail", &t.said(&refusal.text))]),
     }
 }
 
