@@ -88,7 +88,7 @@ pub struct ArchivePage {
     pub entries: Vec<ArchiveEntry>,
     /// True when nothing more lies in the direction of paging.
     pub complete: bool,
-    /// How many match the filter, where asked for; `None` beside entries where they are more than 10,000.
+    /// How many match the filter, where asked for; `None` beside entries where they are more than 1,000.
     pub count: Option<u64>,
     /// The position of the first entry among all that match, where the page is not empty and has a count.
     pub first_index: Option<u64>,
