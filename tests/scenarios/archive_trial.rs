@@ -23,6 +23,7 @@ const BESIDE_BACKUP: f64 = 50.0;
 const PEOPLE: usize = 40;
 const TRIES: usize = 200;
 
+#[derive(Clone)]
 struct Times(Vec<Duration>);
 
 impl Times {
@@ -115,6 +116,29 @@ async fn pages(connector: &Connector, filling: Filling, now: i64) -> Result<(Tim
     Ok((Times(newest), Times(since), Times(until)))
 }
 
+fn note_pages(lab: &Lab, from: &str, (mut newest, mut since, mut until): (Times, Times, Times)) {
+    lab.note(&format!("the newest 50, {from}: {}", newest.words()));
+    lab.note(&format!("50 since a date, {from}: {}", since.words()));
+    lab.note(&format!("50 until a date, {from}: {}", until.words()));
+}
+
+/// Reads a file whole, so that it is in memory as far as it has room there.
+fn warm(file: &Path) -> Result<()> {
+    let mut opened = fs::File::open(file).context("open the database")?;
+    let read = std::io::copy(&mut opened, &mut std::io::sink());
+    read.map(drop).context("read the database")
+}
+
+/// Lets the system forget what it has of a file in memory.
+fn forget(file: &Path) -> Result<()> {
+    let from = format!("if={}", file.display());
+    let done = Process::new("dd")
+        .args([&from, "iflag=nocache", "count=0", "status=none"])
+        .status();
+    ensure!(done.context("run dd")?.success(), "dd cannot forget {from}");
+    Ok(())
+}
+
 /// A time as XEP-0082 writes it.
 fn imd_date(millis: i64) -> String {
     let date = Process::new("date")
@@ -187,18 +211,20 @@ fn ten_million_messages_slow_nobody_down() -> Result<()> {
     let mut before = runtime.block_on(logins(&connector))?;
     lab.note(&format!("logins without an archive: {}", before.words()));
     drop(imd);
-    let (imd, _database) = server(&lab, filling, now)?;
+    let (imd, database) = server(&lab, filling, now)?;
     let connector = Connector::new(&imd.server.ca, DOMAIN, imd.server.direct_tls)?;
     let mut with = runtime.block_on(logins(&connector))?;
     lab.note(&format!("logins with it: {}", with.words()));
+    forget(&database)?;
+    let cold = runtime.block_on(pages(&connector, filling, now))?;
+    note_pages(&lab, "from the disk", cold);
+    warm(&database)?;
     let (mut newest, mut since, mut until) = runtime.block_on(pages(&connector, filling, now))?;
-    lab.note(&format!(
-        "the newest 50 of {}: {}",
-        filling.alone,
-        newest.words()
-    ));
-    lab.note(&format!("50 since a date: {}", since.words()));
-    lab.note(&format!("50 until a date: {}", until.words()));
+    note_pages(
+        &lab,
+        "from memory",
+        (newest.clone(), since.clone(), until.clone()),
+    );
     let alone = load(&imd, 20)?;
     let delivered = |outcome: &Outcome| {
         (
