@@ -14,6 +14,7 @@ use perch_load::options::{Command as LoadCommand, Options};
 use perch_load::process::raise_open_files;
 use perch_load::result::Outcome;
 use perch_load::scenario;
+use perch_tests::authority::Authority;
 use perch_tests::box_settings::perch_toml;
 use perch_tests::card::Card;
 use perch_tests::command::output_of;
@@ -53,11 +54,15 @@ fn accounts(lab: &Lab, domain: &str, users: u32) -> Result<Vec<u8>> {
     let folder = lab.work.join("accounts");
     fs::create_dir(&folder).context("make a folder for the accounts")?;
     let config = folder.join("imd.toml");
+    // It serves nobody, but no server is set up without a certificate.
+    let files = Authority::new(&folder, "accounts")?.certificate(&folder, "server", domain)?;
     fs::write(
         &config,
         format!(
-            "domain = \"{domain}\"\ndata_dir = \"{}\"\n",
-            folder.join("data").display()
+            "domain = \"{domain}\"\ndata_dir = \"{}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n",
+            folder.join("data").display(),
+            files.chain.display(),
+            files.key.display(),
         ),
     )
     .context("write imd.toml")?;
@@ -115,7 +120,7 @@ fn measure(vm: &Vm) -> Result<(u64, u32)> {
 
 fn load(lab: &Lab, vm: &Vm, domain: &str, users: u32) -> Result<Outcome> {
     let line = format!(
-        "perch-load run open --strict --users {users} --at-once 40 --rate 10 --seconds 120 --warm-up 10 --quiet 120 \
+        "perch-load run open --strict --one-address --users {users} --at-once 40 --rate 10 --seconds 120 --warm-up 10 --quiet 120 \
          --password {PASSWORD} --domain {domain} --rooms-domain rooms.{domain} --address 127.0.0.1:{} --keys {} --out {}",
         vm.ports.starttls,
         lab.work.join("keys.json").display(),

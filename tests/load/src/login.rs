@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, bail};
 
@@ -46,6 +46,8 @@ pub struct Server {
     pub way: Way,
     /// Everybody's password.
     pub password: String,
+    /// All come from one address.
+    pub one_address: bool,
     /// What stands before the number in a user's name.
     pub prefix: String,
     /// Whether to use stream management where the server has it.
@@ -93,13 +95,22 @@ impl Server {
         format!("{}{user}@{}", self.prefix, self.domain)
     }
 
+    /// The loopback address that a user comes from.
+    #[must_use]
+    pub fn source(&self, user: u32) -> IpAddr {
+        if self.one_address {
+            return Ipv4Addr::LOCALHOST.into();
+        }
+        source(user)
+    }
+
     /// Opens a session, or goes on with the one of `before`.
     ///
     /// # Errors
     ///
     /// No connection, a refusal, or an answer that was not expected.
     pub async fn log_in(&self, user: u32, before: Option<&Managed>) -> Result<LoggedIn> {
-        let mut conn = Conn::open(self.address, source(user)).await?;
+        let mut conn = Conn::open(self.address, self.source(user)).await?;
         let features = self.secure(&mut conn).await?;
         match self.way {
             Way::Sasl => self.sasl(conn, user, &features, before).await,

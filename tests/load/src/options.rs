@@ -100,6 +100,11 @@ pub struct Run {
     #[arg(long)]
     pub no_stream_management: bool,
 
+    /// All come from one address. Needed where something in between shows the server its own address with each connection's port, as
+    /// QEMU's user network does: two connections of different addresses may have the same port.
+    #[arg(long)]
+    pub one_address: bool,
+
     /// How many users.
     #[arg(long, default_value_t = 4000)]
     pub users: u32,

@@ -113,6 +113,7 @@ impl Trial {
             transport: options.transport,
             way: options.way,
             password: options.password.clone(),
+            one_address: options.one_address,
             prefix: options.prefix.clone(),
             stream_management: !options.no_stream_management,
             tls: Tls::new(&options.domain, options.tickets, alpn)?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::conn::{Conn, source};
+use crate::conn::Conn;
 use crate::login::Server;
 
 /// Before the next attempt.
@@ -160,7 +160,7 @@ impl Foe {
     }
 
     async fn junk(&self, attempt: u32) -> Result<()> {
-        let (from, to) = (source(self.user), self.server.address);
+        let (from, to) = (self.server.source(self.user), self.server.address);
         let mut conn = match attempt % 3 {
             0 => {
                 add(&self.did.connections, 1);
@@ -195,7 +195,7 @@ impl Foe {
 
     async fn drip(&self) -> Result<()> {
         add(&self.did.connections, 1);
-        let mut conn = Conn::open(self.server.address, source(self.user)).await?;
+        let mut conn = Conn::open(self.server.address, self.server.source(self.user)).await?;
         for byte in b"<?xml version='1.0'?><stream:stream to='".iter().cycle() {
             conn.send(&[*byte])?;
             let ended = poll_fn(|cx| match read(&mut conn, cx) {
