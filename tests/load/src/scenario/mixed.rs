@@ -206,6 +206,16 @@ impl Day {
         ((*turns - 1) % u64::from(of.max(1))) as u32
     }
 
+    /// The room whose archive is asked for: each tenth question is for one of a room. A server may keep what nobody asks for out of
+    /// its order for long, and that would look like growth.
+    fn room_in_turn(&self, question: u64) -> Option<&Room> {
+        let rooms = self.rooms.len() as u64;
+        let room = (question / 10).checked_rem(rooms)?;
+        self.rooms
+            .get(usize::try_from(room).ok()?)
+            .filter(|_| question.is_multiple_of(10))
+    }
+
     fn does(&mut self, deed: Deed, due: u64) -> Result<()> {
         let board = Rc::clone(&self.crowd.board);
         match deed {
@@ -233,10 +243,14 @@ impl Day {
                 }
             }
             Deed::Archive => {
-                let user = self.turn(deed, self.staying);
+                let id = self.asked;
+                let (user, to) = match self.room_in_turn(id) {
+                    Some(room) => (room.first, format!(" to='{}'", room.address)),
+                    None => (self.turn(deed, self.staying), String::new()),
+                };
                 if let Some(session) = board.session(user) {
-                    let id = self.asked;
-                    session.send_stanza(&format!("<iq type='set' id='m{id}'>{ASK_ARCHIVE}</iq>"));
+                    session
+                        .send_stanza(&format!("<iq type='set' id='m{id}'{to}>{ASK_ARCHIVE}</iq>"));
                     self.asked += 1;
                 }
             }
