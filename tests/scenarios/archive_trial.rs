@@ -23,7 +23,6 @@ const BESIDE_BACKUP: f64 = 50.0;
 const PEOPLE: usize = 40;
 const TRIES: usize = 200;
 
-#[derive(Clone)]
 struct Times(Vec<Duration>);
 
 impl Times {
@@ -116,7 +115,7 @@ async fn pages(connector: &Connector, filling: Filling, now: i64) -> Result<(Tim
     Ok((Times(newest), Times(since), Times(until)))
 }
 
-fn note_pages(lab: &Lab, from: &str, (mut newest, mut since, mut until): (Times, Times, Times)) {
+fn note_pages(lab: &Lab, from: &str, (newest, since, until): &mut (Times, Times, Times)) {
     lab.note(&format!("the newest 50, {from}: {}", newest.words()));
     lab.note(&format!("50 since a date, {from}: {}", since.words()));
     lab.note(&format!("50 until a date, {from}: {}", until.words()));
@@ -216,15 +215,12 @@ fn ten_million_messages_slow_nobody_down() -> Result<()> {
     let mut with = runtime.block_on(logins(&connector))?;
     lab.note(&format!("logins with it: {}", with.words()));
     forget(&database)?;
-    let cold = runtime.block_on(pages(&connector, filling, now))?;
-    note_pages(&lab, "from the disk", cold);
+    let mut cold = runtime.block_on(pages(&connector, filling, now))?;
+    note_pages(&lab, "from the disk", &mut cold);
     warm(&database)?;
-    let (mut newest, mut since, mut until) = runtime.block_on(pages(&connector, filling, now))?;
-    note_pages(
-        &lab,
-        "from memory",
-        (newest.clone(), since.clone(), until.clone()),
-    );
+    let mut warm_pages = runtime.block_on(pages(&connector, filling, now))?;
+    note_pages(&lab, "from memory", &mut warm_pages);
+    let (mut newest, mut since, mut until) = warm_pages;
     let alone = load(&imd, 20)?;
     let delivered = |outcome: &Outcome| {
         (

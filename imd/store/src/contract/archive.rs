@@ -1,6 +1,7 @@
 //! Writing messages and reading them back in pages.
 
 use super::{add_account, append, bodies, entry, first, offline, second};
+use crate::archive::MOST_COUNTED;
 use crate::{
     ArchiveEntry, ArchiveFilter, ArchiveId, ArchiveMark, ArchivePaging, Store, StoreError, Write,
 };
@@ -219,6 +220,29 @@ pub async fn a_page_of_nothing_counts(store: &dyn Store) {
         (page.entries.len(), page.complete, page.count),
         (0, true, Some(0))
     );
+}
+
+pub async fn beside_a_page_a_large_archive_is_not_counted(store: &dyn Store) {
+    let most = u64::from(MOST_COUNTED);
+    append(
+        store,
+        (1..=most).map(|n| entry(ALICE, second(n), BOB, "one of many")),
+    )
+    .await;
+    let page = first(store, ALICE, ArchiveFilter::default()).await;
+    assert_eq!((page.count, page.first_index), (Some(most), Some(0)));
+    append(store, [entry(ALICE, second(most + 1), BOB, "one more")]).await;
+    let page = first(store, ALICE, ArchiveFilter::default()).await;
+    assert_eq!(
+        (page.entries.len(), page.count, page.first_index),
+        (100, None, None)
+    );
+    let alone = ArchivePaging {
+        count: true,
+        ..ArchivePaging::default()
+    };
+    let page = store.archive_page(ALICE, ArchiveFilter::default(), alone);
+    assert_eq!(page.await.unwrap().count, Some(most + 1));
 }
 
 pub async fn archives_do_not_mix(store: &dyn Store) {

@@ -65,6 +65,7 @@ macro_rules! contract_tests {
             filters_narrow_by_peer_resource_and_time,
             filters_narrow_by_ids,
             a_page_of_nothing_counts,
+            beside_a_page_a_large_archive_is_not_counted,
             archives_do_not_mix,
             a_write_list_happens_as_a_whole_or_not_at_all,
             offline_messages_stay_until_deleted,

@@ -7,13 +7,10 @@ use super::archive::{COLUMNS, JOINED, TIME, find_jid, integer, read_entry};
 use super::archive_change::LAGGING;
 use super::fault::Fault;
 use super::search;
+use crate::archive::MOST_COUNTED;
 use crate::{ArchiveFilter, ArchiveId, ArchivePage, ArchivePaging, StoreError};
 
 type Outcome<T> = std::result::Result<T, Fault>;
-
-/// Up to how many entries beside a page are counted: in a large archive that would take longer than the page, and 10,000 entries are
-/// fifty blocks of the disk.
-const COUNT: u32 = 1_000;
 
 /// Conditions joined by AND, with their values in order.
 #[derive(Clone)]
@@ -156,12 +153,8 @@ pub(super) fn page(
     }
     // One more than wanted tells whether there is more.
     part.values.push((i64::from(paging.max) + 1).into());
-    // A page's messages lie one after the other on the disk. They are read in that order, also where the newest are asked for: the
-    // system reads ahead only forwards. `LIMIT -1` keeps the inner order, which SQLite would leave out as of no use.
     let sql = format!(
-        "SELECT {COLUMNS} FROM (
-             SELECT * FROM (SELECT a.* FROM entries a {} WHERE {} ORDER BY a.id {} LIMIT ?) ORDER BY id LIMIT -1
-         ) a CROSS {JOINED}",
+        "SELECT {COLUMNS} FROM entries a {} {JOINED} WHERE {} ORDER BY a.id {} LIMIT ?",
         part.index,
         part.sql,
         if paging.backwards { "DESC" } else { "ASC" },
@@ -169,14 +162,11 @@ pub(super) fn page(
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(&part.values), |row| read_entry(row, owner))?;
     let mut entries = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    // They are in this order already, which SQL does not promise.
-    entries.sort_by_key(|entry| entry.id);
     let max = usize::try_from(paging.max).unwrap_or(usize::MAX);
     let complete = entries.len() <= max;
+    entries.truncate(max);
     if paging.backwards {
-        entries.drain(..entries.len().saturating_sub(max));
-    } else {
-        entries.truncate(max);
+        entries.reverse();
     }
     let mut page = ArchivePage {
         entries,
@@ -188,7 +178,7 @@ pub(super) fn page(
         // Who asks for the number alone gets it, whatever it takes.
         let most = match paging.max {
             0 => u32::MAX,
-            _ => COUNT,
+            _ => MOST_COUNTED,
         };
         page.count = count(connection, &all, most)?;
         if let (Some(_), Some(first)) = (page.count, page.entries.first()) {
