@@ -254,6 +254,13 @@ async fn an_old_token_is_replaced_and_a_run_out_one_refused() {
     by(&newest).await.unwrap();
     assert_eq!(refusal(by("nearly").await), "not-authorized");
     assert_eq!(refusal(by(&new).await), "not-authorized");
+    // A disabled account's tokens are kept, those in use and those that are not.
+    add("not used", now, now + 60_000).await;
+    store.set_enabled("alice", false).await.unwrap();
+    assert_eq!(refusal(by(&newest).await), "account-disabled");
+    assert_eq!(refusal(by("not used").await), "account-disabled");
+    store.set_enabled("alice", true).await.unwrap();
+    by(&newest).await.unwrap();
     // A new password ends all tokens.
     let keys = imd::sasl::derive("another password").unwrap();
     store.set_credentials("alice", keys).await.unwrap();

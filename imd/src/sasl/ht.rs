@@ -69,10 +69,10 @@ pub struct Checked {
     pub due: bool,
 }
 
-/// Check a token: the account, and what proves the server to the client. `client`: the id of its user agent.
+/// Check a token: the account, which may log in, and what proves the server to the client. `client`: the id of its user agent.
 ///
 /// # Errors
-/// `credentials-expired` for a token that was right once, else as for a wrong password.
+/// `credentials-expired` for a token that was right once, `account-disabled`, else as for a wrong password.
 pub async fn check(
     server: &Arc<Server>,
     mechanism: HashedToken,
@@ -95,11 +95,15 @@ pub async fn check(
         tracing::warn!(%error, "cannot look tokens up");
         Failure::new("temporary-auth-failure")
     };
-    let tokens = server
+    let generation = server.limited.generation();
+    let found = server
         .store
-        .login_tokens(&user, client, 0)
+        .login_tokens(&user, client)
         .await
         .map_err(store_failed)?;
+    let Some((account, tokens)) = found else {
+        return Err(Failure::not_authorized());
+    };
     let fits = |token: &&LoginToken| {
         token.mechanism == mechanism.name()
             && bool::from(
@@ -115,17 +119,21 @@ pub async fn check(
     if token.expires_at <= now {
         return Err(Failure::new("credentials-expired"));
     }
+    super::may_log_in(server, &account, generation)?;
     // A token that is in use and is not counted stays as it is, and the login waits for no disk.
     let unchanged = token.used && token.counter.is_none() && count.is_none();
-    let used = unchanged
-        || server
+    if !unchanged {
+        let used = server
             .store
             .use_login_token(&user, client, &token.secret, count)
             .await
             .map_err(store_failed)?;
-    if !used {
-        // The same message for the second time (XEP-0484 §3.4).
-        return Err(Failure::not_authorized());
+        if !used {
+            // The same message for the second time (XEP-0484 §3.4).
+            return Err(Failure::not_authorized());
+        }
+        // The account may have been disabled meanwhile.
+        super::allowed(server, &user).await?;
     }
     let proof = sign(&token.secret, b"Responder", data);
     Ok(Checked {

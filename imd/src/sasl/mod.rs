@@ -13,6 +13,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use imd_proto::jid::prepare_local;
+use imd_store::Account;
 
 use crate::server::Server;
 
@@ -281,17 +282,24 @@ impl Exchange {
 ///
 /// # Errors
 /// With what the client is told.
-pub async fn allowed(server: &Server, user: &str) -> Result<(), Failure> {
+async fn allowed(server: &Server, user: &str) -> Result<(), Failure> {
     let generation = server.limited.generation();
     match server.store.account(user).await {
-        Ok(Some(account)) if account.enabled => {
-            server.limited.noted(user, account.role, generation);
-            Ok(())
-        }
-        Ok(Some(_)) => Err(Failure::new("account-disabled")),
+        Ok(Some(account)) => may_log_in(server, &account, generation),
         Ok(None) => Err(Failure::not_authorized()),
         Err(error) => Err(store_failed(&error)),
     }
+}
+
+/// Whether this account may log in, which was read after `generation`.
+fn may_log_in(server: &Server, account: &Account, generation: u64) -> Result<(), Failure> {
+    if !account.enabled {
+        return Err(Failure::new("account-disabled"));
+    }
+    server
+        .limited
+        .noted(&account.username, account.role, generation);
+    Ok(())
 }
 
 fn store_failed(error: &imd_store::StoreError) -> Failure {

@@ -160,7 +160,6 @@ async fn by_token(
         Some(Err(_)) => return Err(Failure::malformed()),
     };
     let checked = ht::check(server, mechanism, &message, &agent.id, count, binding).await?;
-    sasl::allowed(server, &checked.user).await?;
     server.load.rates.login(&checked.user).await;
     let invalidate = matches!(fast.attr("invalidate"), Some("true" | "1"));
     if invalidate {

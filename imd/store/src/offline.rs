@@ -34,7 +34,8 @@ pub trait OfflineStore {
     /// The first `max` waiting messages with an id greater than `after` (0: from the beginning), oldest first. They stay until deleted.
     async fn offline(&self, user: &str, after: u64, max: u32) -> Result<Vec<OfflineMessage>>;
 
-    /// Deletes the messages up to and including `id`, once the client has them, and says how many those were.
+    /// Deletes the messages up to and including `id`, once the client has them, and says how many those were. Of messages whose
+    /// `append` is not committed yet some may stay.
     async fn delete_offline_through(&self, user: &str, id: u64) -> Result<u64>;
 
     /// How many messages wait; 0 for an unknown user.

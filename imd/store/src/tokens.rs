@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Result, UnixMillis};
+use crate::{Account, Result, UnixMillis};
 
 /// A client's login token. The server has to know the secret itself to check the HMAC.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,13 +77,12 @@ pub trait TokenStore {
     /// `Absent` when there is no such account.
     async fn add_login_token(&self, token: LoginToken) -> Result<()>;
 
-    /// The client's tokens that have not run out, newest first; empty for an unknown user or client.
+    /// The account with the client's tokens, newest first, those that have run out as well; `None` when there is no such account.
     async fn login_tokens(
         &self,
         user: &str,
         client: &str,
-        now: UnixMillis,
-    ) -> Result<Vec<LoginToken>>;
+    ) -> Result<Option<(Account, Vec<LoginToken>)>>;
 
     /// The clients that have tokens which have not run out, in the order of their ids; empty for an unknown user.
     async fn login_clients(&self, user: &str, now: UnixMillis) -> Result<Vec<LoginClient>>;

@@ -314,6 +314,24 @@ pub async fn offline_messages_stay_until_deleted(store: &dyn Store) {
     assert_eq!(store.count_offline("carol").await, Ok(1));
 }
 
+pub async fn whoever_has_had_all_offline_messages_gets_the_next_ones(store: &dyn Store) {
+    add_account(store, "bob").await;
+    assert_eq!(
+        store.delete_offline_through("bob", u64::MAX >> 1).await,
+        Ok(0)
+    );
+    for stanza in ["<1/>", "<2/>"] {
+        let queued = store.append(vec![offline("bob", stanza, 10)]).await;
+        queued.await.unwrap();
+        let waiting = store.offline("bob", 0, 10).await.unwrap();
+        assert_eq!(waiting.len(), 1, "{waiting:?}");
+        assert_eq!(waiting[0].stanza, stanza);
+        let deleted = store.delete_offline_through("bob", waiting[0].id).await;
+        assert_eq!(deleted, Ok(1));
+        assert_eq!(store.offline("bob", 0, 10).await, Ok(Vec::new()));
+    }
+}
+
 pub async fn bounds_are_the_first_and_the_last_entry(store: &dyn Store) {
     assert_eq!(store.archive_bounds(ALICE).await, Ok(None));
     seven(store).await;

@@ -1,8 +1,9 @@
 //! What the server keeps for people's clients: uploads, sessions, tokens, push registrations.
 
-use super::add_account;
+use super::{account, add_account};
 use crate::{
-    LoginToken, PushRegistration, SavedSession, Store, StoreError, Upload, UploadQuota, UploadUsage,
+    Account, LoginToken, PushRegistration, SavedSession, Store, StoreError, Upload, UploadQuota,
+    UploadUsage,
 };
 
 fn upload(id: &str, user: &str, size: u64, created_at: i64) -> Upload {
@@ -183,14 +184,25 @@ pub(super) fn token(secret: u8) -> LoginToken {
     }
 }
 
-async fn secrets(store: &dyn Store, now: i64) -> Vec<u8> {
-    store
-        .login_tokens("alice", "phone", now)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|token| token.secret[0])
-        .collect()
+async fn secrets(store: &dyn Store) -> Vec<u8> {
+    let found = store.login_tokens("alice", "phone").await.unwrap();
+    let (_, tokens) = found.unwrap();
+    tokens.into_iter().map(|token| token.secret[0]).collect()
+}
+
+pub async fn login_tokens_come_with_their_account(store: &dyn Store) {
+    assert_eq!(store.login_tokens("alice", "phone").await, Ok(None));
+    add_account(store, "alice").await;
+    let disabled = Account {
+        enabled: false,
+        ..account("alice")
+    };
+    store.set_enabled("alice", false).await.unwrap();
+    let found = store.login_tokens("alice", "phone").await;
+    assert_eq!(found, Ok(Some((disabled.clone(), Vec::new()))));
+    store.add_login_token(token(1)).await.unwrap();
+    let found = store.login_tokens("alice", "phone").await;
+    assert_eq!(found, Ok(Some((disabled, vec![token(1)]))));
 }
 
 pub async fn a_new_login_token_replaces_the_old_one_once_used(store: &dyn Store) {
@@ -205,17 +217,18 @@ pub async fn a_new_login_token_replaces_the_old_one_once_used(store: &dyn Store)
     store.add_login_token(token(2)).await.unwrap();
     store.add_login_token(token(3)).await.unwrap();
     assert_eq!(
-        secrets(store, 50).await,
+        secrets(store).await,
         [3, 1],
         "the one in use and the newest, which comes first"
     );
     assert!(use_it(1).await);
-    assert_eq!(secrets(store, 50).await, [3, 1]);
+    assert_eq!(secrets(store).await, [3, 1]);
     assert!(use_it(3).await);
-    assert_eq!(secrets(store, 50).await, [3]);
+    assert_eq!(secrets(store).await, [3]);
     assert!(!use_it(1).await);
-    assert_eq!(secrets(store, 100).await, [0; 0], "run out");
+    assert_eq!(store.delete_expired_tokens(99).await, Ok(0));
     assert_eq!(store.delete_expired_tokens(100).await, Ok(1));
+    assert_eq!(secrets(store).await, [0; 0], "run out");
 }
 
 pub async fn a_login_token_is_not_replayed(store: &dyn Store) {
@@ -254,7 +267,7 @@ pub async fn login_tokens_are_revoked_by_client_or_all(store: &dyn Store) {
         store.revoke_login_tokens("alice", Some("phone")).await,
         Ok(1)
     );
-    assert_eq!(secrets(store, 50).await, [0; 0]);
+    assert_eq!(secrets(store).await, [0; 0]);
     assert_eq!(store.revoke_login_tokens("alice", None).await, Ok(2));
     assert!(matches!(
         store

@@ -69,6 +69,7 @@ macro_rules! contract_tests {
             archives_do_not_mix,
             a_write_list_happens_as_a_whole_or_not_at_all,
             offline_messages_stay_until_deleted,
+            whoever_has_had_all_offline_messages_gets_the_next_ones,
             bounds_are_the_first_and_the_last_entry,
         }
         $crate::contract_tests! { @area $make, archive_upkeep:
@@ -117,6 +118,7 @@ macro_rules! contract_tests {
             a_file_is_put_into_a_slot_once,
             old_unused_and_orphaned_uploads_are_to_be_deleted,
             a_saved_session_is_taken_once,
+            login_tokens_come_with_their_account,
             a_new_login_token_replaces_the_old_one_once_used,
             a_login_token_is_not_replayed,
             login_tokens_are_revoked_by_client_or_all,

@@ -122,6 +122,17 @@ fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
+/// The account with its id; `None` when there is none of that name.
+pub(super) fn account_with_id(
+    connection: &Connection,
+    user: &str,
+) -> std::result::Result<Option<(i64, Account)>, Fault> {
+    let sql = format!("SELECT {COLUMNS}, id FROM accounts WHERE username = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row([user], |row| Ok((row.get(4)?, read_account(row)?)));
+    Ok(found.optional()?)
+}
+
 fn remove(
     connection: &Connection,
     user: &str,
@@ -166,11 +177,8 @@ impl AccountStore for SqliteStore {
     async fn account(&self, user: &str) -> Result<Option<Account>> {
         let user = user.to_owned();
         self.read(move |connection| {
-            let sql = format!("SELECT {COLUMNS} FROM accounts WHERE username = ?");
-            Ok(connection
-                .prepare_cached(&sql)?
-                .query_row([user], read_account)
-                .optional()?)
+            let found = account_with_id(connection, &user)?;
+            Ok(found.map(|(_, account)| account))
         })
         .await
     }

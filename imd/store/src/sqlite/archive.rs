@@ -255,11 +255,12 @@ impl ArchiveStore for SqliteStore {
         let bytes = writes.iter().map(bytes).sum();
         // An empty list is somebody who waits for the others.
         let may_wait = !writes.is_empty();
+        let with_offline = Arc::clone(&self.with_offline);
         let work = move |tx: &Tx| {
             insert_all(tx, &writes)?;
             writes.iter().try_for_each(|write| match write {
                 Write::Archive(_) => Ok(()),
-                Write::Offline(entry) => offline::push(tx, entry),
+                Write::Offline(entry) => offline::push(tx, entry, &with_offline),
             })
         };
         let answered = self.writer.submit(bytes, may_wait, work).await;

@@ -35,12 +35,14 @@ mod tx;
 mod upkeep;
 mod uploads;
 mod vcards;
+mod with_offline;
 mod writer;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -50,6 +52,7 @@ use self::fault::Fault;
 use self::few::Few;
 use self::readers::Readers;
 use self::tx::Tx;
+use self::with_offline::WithOffline;
 use self::writer::Writer;
 use crate::{ArchiveId, ArchiveIds, Result, Store, StoreError};
 
@@ -83,6 +86,7 @@ pub struct SqliteStore {
     full_text: bool,
     ids: ArchiveIds,
     with_blocks: Few,
+    with_offline: Arc<WithOffline>,
     with_prefs: Few,
     with_push: Few,
     // Dropped in this order: the last connection to close removes the write-ahead log.
@@ -116,6 +120,7 @@ impl SqliteStore {
         let few = |table| Few::load(&connection, table).map_err(|e| at(e.into()));
         let (with_blocks, with_prefs, with_push) =
             (few("blocks")?, few("archive_prefs")?, few("push")?);
+        let with_offline = WithOffline::load(&connection).map_err(|e| at(e.into()))?;
         let read_only = (0..READERS)
             .map(|_| open_reader(path))
             .collect::<std::result::Result<_, _>>()
@@ -125,6 +130,7 @@ impl SqliteStore {
             full_text: options.full_text,
             ids: ArchiveIds::starting_after(Some(ArchiveId(last))),
             with_blocks,
+            with_offline: Arc::new(with_offline),
             with_prefs,
             with_push,
             writer: Writer::start(connection, path, options.full_text, pending).map_err(io)?,

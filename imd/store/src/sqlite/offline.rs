@@ -1,15 +1,22 @@
 //! [`OfflineStore`] in SQLite, and putting a message into a queue as part of a larger write.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::SqliteStore;
 use super::accounts::{account_id, find_account};
 use super::fault::Fault;
 use super::tx::Tx;
+use super::with_offline::WithOffline;
 use crate::{OfflineEntry, OfflineMessage, OfflineStore, Result, StoreError};
 
 /// Queues the message, or fails with `Absent` or `Limit`.
-pub(super) fn push(tx: &Tx, entry: &OfflineEntry) -> std::result::Result<(), Fault> {
+pub(super) fn push(
+    tx: &Tx,
+    entry: &OfflineEntry,
+    with_offline: &WithOffline,
+) -> std::result::Result<(), Fault> {
     let account = account_id(tx, &entry.user)?;
     let count: u32 = tx
         .prepare_cached("SELECT count(*) FROM offline WHERE account = ?")?
@@ -23,12 +30,16 @@ pub(super) fn push(tx: &Tx, entry: &OfflineEntry) -> std::result::Result<(), Fau
     }
     tx.prepare_cached("INSERT INTO offline (account, stamp, stanza) VALUES (?, ?, ?)")?
         .execute((account, entry.stamp, &entry.stanza))?;
+    with_offline.note(&entry.user);
     Ok(())
 }
 
 #[async_trait]
 impl OfflineStore for SqliteStore {
     async fn offline(&self, user: &str, after: u64, max: u32) -> Result<Vec<OfflineMessage>> {
+        if !self.with_offline.may_have(user) {
+            return Ok(Vec::new());
+        }
         let user = user.to_owned();
         self.read(move |connection| {
             let Some(account) = find_account(connection, &user)? else { return Ok(Vec::new()) };
@@ -43,15 +54,28 @@ impl OfflineStore for SqliteStore {
     }
 
     async fn delete_offline_through(&self, user: &str, id: u64) -> Result<u64> {
-        let user = user.to_owned();
-        self.write(move |tx| {
-            let Some(account) = find_account(tx, &user)? else {
-                return Ok(0);
-            };
-            let sql = "DELETE FROM offline WHERE account = ? AND id <= ?";
-            Ok(tx.prepare_cached(sql)?.execute((account, id))? as u64)
-        })
-        .await
+        if !self.with_offline.may_have(user) {
+            return Ok(0);
+        }
+        let (name, with_offline) = (user.to_owned(), Arc::clone(&self.with_offline));
+        let (deleted, nothing_after) = self
+            .write(move |tx| {
+                let Some(account) = find_account(tx, &name)? else {
+                    return Ok((0, with_offline.newest(&name)));
+                };
+                let sql = "DELETE FROM offline WHERE account = ? AND id <= ?";
+                let deleted = tx.prepare_cached(sql)?.execute((account, id))? as u64;
+                let sql = "SELECT 1 FROM offline WHERE account = ?";
+                if tx.prepare_cached(sql)?.exists([account])? {
+                    return Ok((deleted, None));
+                }
+                Ok((deleted, with_offline.newest(&name)))
+            })
+            .await?;
+        if let Some(newest) = nothing_after {
+            self.with_offline.forget(user, newest);
+        }
+        Ok(deleted)
     }
 
     async fn count_offline(&self, user: &str) -> Result<u64> {

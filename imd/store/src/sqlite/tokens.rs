@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::SqliteStore;
-use super::accounts::{account_id, find_account};
+use super::accounts::{account_id, account_with_id, find_account};
 use super::fault::Fault;
-use crate::{ApiToken, LoginClient, LoginToken, Result, StoreError, TokenStore, UnixMillis};
+use crate::{
+    Account, ApiToken, LoginClient, LoginToken, Result, StoreError, TokenStore, UnixMillis,
+};
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -98,16 +100,15 @@ impl TokenStore for SqliteStore {
         &self,
         user: &str,
         client: &str,
-        now: UnixMillis,
-    ) -> Result<Vec<LoginToken>> {
+    ) -> Result<Option<(Account, Vec<LoginToken>)>> {
         let (user, client) = (user.to_owned(), client.to_owned());
         self.read(move |connection| {
-            let Some(account) = find_account(connection, &user)? else { return Ok(Vec::new()) };
+            let Some((id, account)) = account_with_id(connection, &user)? else { return Ok(None) };
             let sql = "SELECT client, mechanism, secret, created_at, expires_at, counter, used FROM login_tokens
-                       WHERE account = ? AND client = ? AND expires_at > ? ORDER BY id DESC";
+                       WHERE account = ? AND client = ? ORDER BY id DESC";
             let mut statement = connection.prepare_cached(sql)?;
-            let tokens = statement.query_map((account, &client, now), |row| read_login_token(row, &user))?;
-            Ok(tokens.collect::<rusqlite::Result<_>>()?)
+            let tokens = statement.query_map((id, &client), |row| read_login_token(row, &user))?;
+            Ok(Some((account, tokens.collect::<rusqlite::Result<_>>()?)))
         })
         .await
     }
