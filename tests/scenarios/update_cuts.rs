@@ -64,38 +64,62 @@ fn a_box_whose_power_is_cut_in_an_update_starts_with_all_that_was_acknowledged()
         let threads: Vec<_> = (0..boxes)
             .map(|number| {
                 let numbers = (from..to).filter(move |cut| cut % boxes == number);
-                scope.spawn(move || -> Result<Vec<String>> {
-                    let mut bench = Bench::new(number, bundles)?;
-                    let all = moments(seed, cuts, Duration::ZERO, bench.whole()?);
-                    let mut failures = Vec::new();
-                    for cut in early_and_late_by_turns(numbers.collect()) {
-                        let moment = all[usize::try_from(cut)?];
-                        let what = format!("cut {cut}, {} s after the button", moment.as_secs());
-                        match bench.cut(moment) {
-                            Ok(how) => lab.note(&format!("{what}: {how}")),
-                            Err(error) => {
-                                lab.note(&format!("{what}: FAILED: {error:?}"));
-                                failures.push(what);
-                                bench.end_box();
-                            }
-                        }
-                    }
-                    bench.finish()?;
-                    Ok(failures)
+                scope.spawn(move || {
+                    let cuts = Cuts {
+                        seed,
+                        all: cuts,
+                        numbers: numbers.collect(),
+                    };
+                    cuts.make(number, bundles, lab).unwrap_or_else(|error| {
+                        lab.note(&format!("box {number} has ended: {error:?}"));
+                        vec![format!("box {number}: {error:?}")]
+                    })
                 })
             })
             .collect();
         // All of them run before the first is waited for.
-        let ended = threads.into_iter().map(|thread| match thread.join() {
-            Ok(Ok(failures)) => failures,
-            Ok(Err(error)) => vec![format!("{error:?}")],
-            Err(_) => vec!["a thread panicked".to_owned()],
+        let ended = threads.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| vec!["a thread panicked".to_owned()])
         });
         ended.flatten().collect()
     });
     ensure!(failures.is_empty(), "{failures:#?}");
     lab.passed();
     Ok(())
+}
+
+/// The cuts of one box after the other.
+struct Cuts {
+    seed: u64,
+    /// How many there are together.
+    all: u32,
+    /// Those of these boxes.
+    numbers: Vec<u64>,
+}
+
+impl Cuts {
+    /// Makes them, and returns those that failed.
+    fn make(self, number: u64, bundles: &[PathBuf], lab: &Lab) -> Result<Vec<String>> {
+        let mut bench = Bench::new(number, bundles)?;
+        let all = moments(self.seed, self.all, Duration::ZERO, bench.whole()?);
+        let mut failures = Vec::new();
+        for cut in early_and_late_by_turns(self.numbers) {
+            let moment = all[usize::try_from(cut)?];
+            let what = format!("cut {cut}, {} s after the button", moment.as_secs());
+            match bench.cut(moment) {
+                Ok(how) => lab.note(&format!("{what}: {how}")),
+                Err(error) => {
+                    lab.note(&format!("{what}: FAILED: {error:?}"));
+                    failures.push(what);
+                    bench.end_box();
+                }
+            }
+        }
+        bench.finish()?;
+        Ok(failures)
+    }
 }
 
 /// A late cut ends in the new version, so that an early one is followed by an update that succeeds.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -270,6 +271,9 @@ pub fn built_image() -> Result<PathBuf> {
 
 /// The image unpacked once for all tests; made again when the compressed one has changed.
 fn unpacked_image() -> Result<PathBuf> {
+    // A test may start several machines at once.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let packed = built_image()?;
     let about = fs::metadata(&packed).with_context(|| format!("look at {}", packed.display()))?;
     let stamp = format!(
