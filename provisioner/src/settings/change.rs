@@ -101,9 +101,11 @@ fn request_of_values(
     }
     // Without its name there is no Wi-Fi network, and nothing to say of it.
     let no_wifi = given.contains(&("wifi.ssid", None));
+    let is_said = |key: &str| {
+        given.iter().any(|(name, _)| *name == key) || (no_wifi && key.starts_with("wifi."))
+    };
     for key in KEYS {
-        if !given.iter().any(|(name, _)| *name == key.name)
-            && !(no_wifi && key.name.starts_with("wifi."))
+        if !is_said(key.name)
             && let Some(value) = (key.show)(settings)
         {
             text.push_str(&format!("{} = {value}\n", key.name));
