@@ -176,7 +176,7 @@ impl AccountStore for SqliteStore {
 
     async fn account(&self, user: &str) -> Result<Option<Account>> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             let found = account_with_id(connection, &user)?;
             Ok(found.map(|(_, account)| account))
         })
@@ -185,7 +185,7 @@ impl AccountStore for SqliteStore {
 
     async fn credentials(&self, user: &str) -> Result<Option<Credentials>> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map(|account| read_credentials(connection, account))
                 .transpose()

@@ -12,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
-use super::{open_reader, schema};
+use super::{BUSY, open_reader, schema};
 use crate::{StoreError, StoreSize};
 
 /// Pages in one step.
@@ -44,7 +44,7 @@ fn copy_pages(from: &Path, to: &Path) -> Result<(), StoreError> {
             detail: error.to_string(),
         })
     };
-    let source = open_reader(from).map_err(|fault| fault.at(from))?;
+    let source = open_reader(from, BUSY, 1024).map_err(|fault| fault.at(from))?;
     let view = hold_view(&source).map_err(|fault| fault.at(from))?;
     let mut target = open_target(to).map_err(|fault| fault.at(to))?;
     let written = File::open(to).map_err(|error| StoreError::Backend {

@@ -27,7 +27,7 @@ impl BlockStore for SqliteStore {
             return Ok(Vec::new());
         }
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map_or(Ok(Vec::new()), |account| list(connection, account))
         })

@@ -60,6 +60,8 @@ use crate::{ArchiveId, ArchiveIds, Result, Store, StoreError};
 const BUSY: Duration = Duration::from_secs(10);
 /// Threads that read.
 const READERS: usize = 3;
+/// Short reads at the same time that do without a thread.
+const SHORT_READS: usize = 2;
 
 /// How to open a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,10 +123,14 @@ impl SqliteStore {
         let (with_blocks, with_prefs, with_push) =
             (few("blocks")?, few("archive_prefs")?, few("push")?);
         let with_offline = WithOffline::load(&connection).map_err(|e| at(e.into()))?;
-        let read_only = (0..READERS)
-            .map(|_| open_reader(path))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(at)?;
+        let readers = |count, wait, cache_kib| {
+            (0..count)
+                .map(|_| open_reader(path, wait, cache_kib))
+                .collect::<std::result::Result<Vec<_>, _>>()
+                .map_err(at)
+        };
+        let read_only = readers(READERS, BUSY, 1024)?;
+        let short = readers(SHORT_READS, Duration::ZERO, 512)?;
         Ok(Self {
             path: path.into(),
             full_text: options.full_text,
@@ -134,7 +140,7 @@ impl SqliteStore {
             with_prefs,
             with_push,
             writer: Writer::start(connection, path, options.full_text, pending).map_err(io)?,
-            readers: Readers::start(read_only, path).map_err(io)?,
+            readers: Readers::start(read_only, short, path).map_err(io)?,
         })
     }
 
@@ -163,6 +169,14 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         self.readers.run(work).await
+    }
+
+    /// As [`Self::read`], for a few rows that are found by their keys: the runtime itself reads them. The work may be done again.
+    async fn read_short<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.run_short(work).await
     }
 }
 
@@ -252,12 +266,19 @@ fn keep_statements(connection: &Connection, most: usize) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn open_reader(path: &Path) -> std::result::Result<Connection, Fault> {
+/// `wait`: for another process that has locked the database. `cache_kib`: the most memory for pages.
+fn open_reader(
+    path: &Path,
+    wait: Duration,
+    cache_kib: u32,
+) -> std::result::Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(wait)?;
     keep_statements(&connection, 64)?;
-    connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY;"
+    ))?;
     Ok(connection)
 }
 

@@ -41,7 +41,7 @@ impl PushStore for SqliteStore {
             return Ok(Vec::new());
         }
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             let Some(account) = find_account(connection, &user)? else { return Ok(Vec::new()) };
             let sql = "SELECT service, node, options, client, created_at, failures FROM push WHERE account = ?
                        ORDER BY service, node";

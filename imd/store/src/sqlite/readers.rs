@@ -1,5 +1,5 @@
 //! A few threads that read, each with its own read-only connection, so that neither a slow query nor
-//! the disk blocks the runtime or the writer.
+//! the disk blocks the runtime or the writer. Short reads do without: two changes of threads cost more than they do.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -78,9 +78,45 @@ impl Queue {
     }
 }
 
+/// A connection with a sign of its life.
+type Living = (Connection, watch::Receiver<()>);
+
+/// Connections for reads without a thread; absent once nothing is read any more.
+struct Free(Mutex<Option<Vec<Living>>>);
+
+impl Free {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Living>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of them, unless all are in use.
+    fn take(&self) -> Option<Taken<'_>> {
+        let living = self.lock().as_mut()?.pop()?;
+        Some(Taken {
+            free: self,
+            living: Some(living),
+        })
+    }
+}
+
+/// A connection that goes back, also from a read that panics.
+struct Taken<'a> {
+    free: &'a Free,
+    living: Option<Living>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let (Some(free), Some(living)) = (self.free.lock().as_mut(), self.living.take()) {
+            free.push(living);
+        }
+    }
+}
+
 /// The way to the reading threads.
 pub(super) struct Readers {
     queue: Arc<Queue>,
+    free: Free,
     room: Arc<Semaphore>,
     path: PathBuf,
     threads: Vec<JoinHandle<()>>,
@@ -89,8 +125,12 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Starts one thread for each connection.
-    pub(super) fn start(connections: Vec<Connection>, path: &Path) -> std::io::Result<Self> {
+    /// Starts one thread for each connection; those of `free` are for short reads.
+    pub(super) fn start(
+        connections: Vec<Connection>,
+        free: Vec<Connection>,
+        path: &Path,
+    ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let alive = watch::Sender::new(());
         let mut threads = Vec::new();
@@ -104,8 +144,10 @@ impl Readers {
                 drop(living);
             })?);
         }
+        let free = free.into_iter().map(|c| (c, alive.subscribe())).collect();
         Ok(Self {
             queue,
+            free: Free(Mutex::new(Some(free))),
             room: Arc::new(Semaphore::new(WAITING_READS)),
             path: path.to_path_buf(),
             threads,
@@ -138,9 +180,27 @@ impl Readers {
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// Runs a read of a few rows where it is asked for, where a connection is free and nothing goes wrong, else as [`Self::run`].
+    pub(super) async fn run_short<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        let seen = self.free.take().and_then(|taken| {
+            let (connection, _) = taken.living.as_ref()?;
+            let seen = catch_unwind(AssertUnwindSafe(|| view(connection, &read)));
+            seen.ok().and_then(std::result::Result::ok)
+        });
+        match seen {
+            Some(seen) => Ok(seen),
+            // A thread may wait for what is in the way, or finds out what it is.
+            None => self.run(read).await,
+        }
+    }
+
     /// Takes no more reads, and returns when those that wait are done and the connections are closed.
     pub(super) async fn close(&self) {
         self.queue.close();
+        drop(self.free.lock().take());
         self.alive.closed().await;
     }
 }

@@ -240,7 +240,7 @@ fn requests(connection: &Connection, account: i64) -> Outcome<Vec<SubscriptionRe
 impl RosterStore for SqliteStore {
     async fn roster(&self, user: &str) -> Result<Roster> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map_or(Ok(Roster::default()), |account| whole(connection, account))
         })
@@ -249,7 +249,7 @@ impl RosterStore for SqliteStore {
 
     async fn roster_version(&self, user: &str) -> Result<u64> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?.map_or(Ok(0), |account| version(connection, account))
         })
         .await
@@ -257,7 +257,7 @@ impl RosterStore for SqliteStore {
 
     async fn roster_item(&self, user: &str, contact: &str) -> Result<Option<RosterItem>> {
         let (user, contact) = (user.to_owned(), contact.to_owned());
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map_or(Ok(None), |account| find(connection, account, &contact))
         })
@@ -301,7 +301,7 @@ impl RosterStore for SqliteStore {
 
     async fn roster_changes(&self, user: &str, since: u64) -> Result<RosterChanges> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map_or(Ok(RosterChanges::Whole(Roster::default())), |account| {
                     changes(connection, account, since)
@@ -312,7 +312,7 @@ impl RosterStore for SqliteStore {
 
     async fn roster_and_requests(&self, user: &str) -> Result<(Roster, Vec<SubscriptionRequest>)> {
         let user = user.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             find_account(connection, &user)?
                 .map_or(Ok((Roster::default(), Vec::new())), |account| {
                     Ok((whole(connection, account)?, requests(connection, account)?))

@@ -102,7 +102,7 @@ impl TokenStore for SqliteStore {
         client: &str,
     ) -> Result<Option<(Account, Vec<LoginToken>)>> {
         let (user, client) = (user.to_owned(), client.to_owned());
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             let Some((id, account)) = account_with_id(connection, &user)? else { return Ok(None) };
             let sql = "SELECT client, mechanism, secret, created_at, expires_at, counter, used FROM login_tokens
                        WHERE account = ? AND client = ? ORDER BY id DESC";
@@ -187,7 +187,7 @@ impl TokenStore for SqliteStore {
 
     async fn api_token(&self, secret_hash: &str) -> Result<Option<ApiToken>> {
         let secret_hash = secret_hash.to_owned();
-        self.read(move |connection| {
+        self.read_short(move |connection| {
             let sql = "SELECT id, name, secret_hash, created_at, expires_at FROM api_tokens WHERE secret_hash = ?";
             Ok(connection.prepare_cached(sql)?.query_row([&secret_hash], read_api_token).optional()?)
         })

@@ -1,6 +1,7 @@
 //! What is special about this backend: batches, faults, the file itself.
 
 mod order;
+mod readers;
 mod search;
 
 use std::sync::mpsc;
