@@ -1,9 +1,10 @@
-//! People who talk as fast as they can, and remember what the server has acknowledged; and whether it is in the archives.
+//! People who talk, as fast as they can or with pauses, and remember what the server has acknowledged; and whether it is in the archives.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use imd_store::sqlite::{SqliteOptions, SqliteStore};
@@ -46,6 +47,20 @@ impl Talkers {
     ///
     /// Somebody could not log in.
     pub async fn start(connector: &Connector, people: usize, run: usize) -> Result<Self> {
+        Self::start_with_pauses(connector, people, run, Duration::ZERO).await
+    }
+
+    /// The same, where everybody pauses before each message, so that they leave most of the machine to others.
+    ///
+    /// # Errors
+    ///
+    /// Somebody could not log in.
+    pub async fn start_with_pauses(
+        connector: &Connector,
+        people: usize,
+        run: usize,
+        pause: Duration,
+    ) -> Result<Self> {
         let mut clients = Vec::new();
         for person in 0..people {
             let mut client = connector
@@ -70,6 +85,7 @@ impl Talkers {
                 heard: 0,
                 domain: connector.domain().to_owned(),
                 run,
+                pause,
                 all: Arc::clone(&acknowledged),
             };
             tasks.spawn(async move {
@@ -104,6 +120,7 @@ struct Talker {
     heard: usize,
     domain: String,
     run: usize,
+    pause: Duration,
     all: Arc<AtomicUsize>,
 }
 
@@ -121,6 +138,7 @@ impl Talker {
                 self.said.sent += 1;
             }
             if !xml.is_empty() {
+                tokio::time::sleep(self.pause).await;
                 self.client.send(&xml).await?;
             }
             let tag = self.client.read_past(">").await?;
