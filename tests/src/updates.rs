@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use image::config::Configs;
@@ -122,15 +123,18 @@ pub fn published_name(version: &str) -> String {
     format!("perch-{version}-rpi-arm64.raucb")
 }
 
-/// Tells the box that its clock is right, as the wizard does with a browser's time: an emulated Pi has no clock of its own and no time
-/// server, and installs nothing before. It holds until the next start.
+/// Tells the box the time, as the wizard does with a browser's: an emulated Pi has no clock of its own and no time server, so that it
+/// installs nothing before, and the keys that sign its updates may be newer than the time it starts with. It holds until the next start.
 ///
 /// # Errors
 ///
 /// The guest cannot be reached.
 pub fn tell_the_time(vm: &Vm) -> Result<()> {
-    vm.run("mkdir -p /run/perch-agent && touch /run/perch-agent/clock-set")
-        .map(drop)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    vm.run(&format!(
+        "date -s @{now} && mkdir -p /run/perch-agent && touch /run/perch-agent/clock-set"
+    ))
+    .map(drop)
 }
 
 /// Tells the box where its updates come from.
