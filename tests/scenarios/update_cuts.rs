@@ -29,8 +29,7 @@ use tokio::runtime::Runtime;
 
 /// People who talk.
 const TALKERS: usize = 4;
-/// How long each of them pauses before a message. Without pauses they would keep the emulated box busy, and its update would take thrice
-/// as long.
+/// How long each of them pauses before a message, so that most of the emulated box's processor is left for the update.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often the power is cut, unless `PERCH_CUTS` says otherwise.
 const CUTS: u64 = 2;

@@ -138,7 +138,10 @@ impl Talker {
                 self.said.sent += 1;
             }
             if !xml.is_empty() {
-                tokio::time::sleep(self.pause).await;
+                // Not a wait for anything: this is how fast somebody talks. A sleep of nothing would still wait for a tick.
+                if !self.pause.is_zero() {
+                    tokio::time::sleep(self.pause).await;
+                }
                 self.client.send(&xml).await?;
             }
             let tag = self.client.read_past(">").await?;

@@ -1,5 +1,5 @@
 //! A few threads that read, each with its own read-only connection, so that neither a slow query nor
-//! the disk blocks the runtime or the writer. Short reads do without: two changes of threads cost more than they do.
+//! the disk blocks the runtime or the writer. Short reads do without (`docs/adr/0091`).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

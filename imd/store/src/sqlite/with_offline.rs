@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 /// The accounts for which messages may wait, by their usernames. Who is not in here has none that is committed. Only the writing
-/// thread adds and forgets, so that the two happen in the order of the writes.
+/// thread adds, while it writes; whoever has deleted an account's messages forgets it after the commit, unless the number shows that
+/// something has been written since.
 #[derive(Debug, Default)]
 pub(super) struct WithOffline {
     state: Mutex<State>,

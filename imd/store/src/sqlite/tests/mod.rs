@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     ArchiveEntry, ArchiveFilter, ArchivePaging, ArchiveStore as _, BlockStore as _, Commit,
-    PushStore as _, UpkeepStore as _, Write,
+    OfflineStore as _, PushStore as _, UpkeepStore as _, Write,
 };
 
 fn open() -> (SqliteStore, TempDir) {
@@ -218,6 +218,8 @@ async fn what_few_accounts_have_is_there_after_a_restart() {
         .await
         .unwrap();
     store.enable_push(registration.clone(), 10).await.unwrap();
+    let waits = crate::contract::offline("alice", "<message/>", 10);
+    store.append(vec![waits]).await.await.unwrap();
     drop(store);
     let store = reopen(&folder, false);
     assert_eq!(store.blocked("alice").await, Ok(blocked));
@@ -226,6 +228,10 @@ async fn what_few_accounts_have_is_there_after_a_restart() {
         store.push_registrations("alice").await,
         Ok(vec![registration])
     );
+    let waiting = store.offline("alice", 0, 10).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    let deleted = store.delete_offline_through("alice", waiting[0].id).await;
+    assert_eq!(deleted, Ok(1));
 }
 
 #[tokio::test]

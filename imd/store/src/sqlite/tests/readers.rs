@@ -1,6 +1,7 @@
 //! Reads in threads, and short ones without.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -44,23 +45,63 @@ async fn a_login_is_not_held_up_by_long_reads() {
     drop(held);
 }
 
+/// Which thread a short read is made by.
+async fn reader(store: &SqliteStore) -> Option<String> {
+    let name = |_: &Connection| Ok(std::thread::current().name().map(str::to_owned));
+    soon(store.read_short(name)).await.unwrap()
+}
+
 #[tokio::test]
-async fn short_reads_that_find_no_free_connection_or_fail_are_done_by_a_thread() {
+async fn a_short_read_is_made_by_a_thread_while_no_connection_is_free() {
     let (store, _folder) = open();
-    let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = Arc::clone(&runs);
-    let once = move |_: &Connection| match count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-    {
+    let store = Arc::new(store);
+    assert_ne!(reader(&store).await.as_deref(), Some("store-reader"));
+    let (begun, has_begun) = mpsc::channel();
+    let held: Vec<_> = (0..SHORT_READS)
+        .map(|_| {
+            let (release, wait) = mpsc::channel::<()>();
+            let (store, begun) = (Arc::clone(&store), begun.clone());
+            let runtime = tokio::runtime::Handle::current();
+            let thread = std::thread::spawn(move || {
+                runtime.block_on(store.read_short(move |_| {
+                    begun.send(()).ok();
+                    wait.recv().ok();
+                    Ok(())
+                }))
+            });
+            has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+            (release, thread)
+        })
+        .collect();
+    assert_eq!(reader(&store).await.as_deref(), Some("store-reader"));
+    for (release, thread) in held {
+        drop(release);
+        thread.join().unwrap().unwrap();
+    }
+    assert_ne!(reader(&store).await.as_deref(), Some("store-reader"));
+}
+
+#[tokio::test]
+async fn a_short_read_that_fails_or_panics_is_made_again_by_a_thread() {
+    let (store, _folder) = open();
+    let runs = AtomicUsize::new(0);
+    let fails_once = move |_: &Connection| match runs.fetch_add(1, Ordering::Relaxed) {
         0 => Err(StoreError::absent("the first time").into()),
         _ => Ok(std::thread::current().name().map(str::to_owned)),
     };
-    let by = store.read_short(once).await.unwrap();
+    let by = store.read_short(fails_once).await.unwrap();
     assert_eq!(by.as_deref(), Some("store-reader"));
     for _ in 0..=SHORT_READS {
         let panics =
             store.read_short(|_| -> std::result::Result<(), Fault> { panic!("a mistake") });
         assert!(matches!(panics.await, Err(StoreError::Closed { .. })));
     }
+    assert_ne!(reader(&store).await.as_deref(), Some("store-reader"));
+}
+
+#[tokio::test]
+async fn after_closing_short_reads_are_refused() {
+    let (store, _folder) = open();
     assert_eq!(store.account("nobody").await, Ok(None));
     store.close().await.unwrap();
     assert!(matches!(
