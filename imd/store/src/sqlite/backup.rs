@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::connections::open_reader;
 use super::fault::Fault;
-use super::{BUSY, open_reader, schema};
+use super::{BUSY, schema};
 use crate::{StoreError, StoreSize};
 
 /// Pages in one step.

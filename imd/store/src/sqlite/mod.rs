@@ -8,6 +8,7 @@ mod archive_query;
 mod audit;
 mod backup;
 mod blocks;
+mod connections;
 mod fault;
 mod few;
 mod group_contacts;
@@ -58,10 +59,6 @@ use crate::{ArchiveId, ArchiveIds, Result, Store, StoreError};
 
 /// How long a transaction waits for another process (`imd user add` beside the daemon).
 const BUSY: Duration = Duration::from_secs(10);
-/// Threads that read.
-const READERS: usize = 3;
-/// Short reads at the same time that do without a thread.
-const SHORT_READS: usize = 2;
 
 /// How to open a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,14 +120,6 @@ impl SqliteStore {
         let (with_blocks, with_prefs, with_push) =
             (few("blocks")?, few("archive_prefs")?, few("push")?);
         let with_offline = WithOffline::load(&connection).map_err(|e| at(e.into()))?;
-        let readers = |count, wait, cache_kib| {
-            (0..count)
-                .map(|_| open_reader(path, wait, cache_kib))
-                .collect::<std::result::Result<Vec<_>, _>>()
-                .map_err(at)
-        };
-        let read_only = readers(READERS, BUSY, 1024)?;
-        let short = readers(SHORT_READS, Duration::ZERO, 512)?;
         Ok(Self {
             path: path.into(),
             full_text: options.full_text,
@@ -140,7 +129,7 @@ impl SqliteStore {
             with_prefs,
             with_push,
             writer: Writer::start(connection, path, options.full_text, pending).map_err(io)?,
-            readers: Readers::start(read_only, short, path).map_err(io)?,
+            readers: Readers::start(path, BUSY).map_err(at)?,
         })
     }
 
@@ -264,22 +253,6 @@ fn keep_statements(connection: &Connection, most: usize) -> rusqlite::Result<()>
     connection.set_prepared_statement_cache_capacity(most);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
-}
-
-/// `wait`: for another process that has locked the database. `cache_kib`: the most memory for pages.
-fn open_reader(
-    path: &Path,
-    wait: Duration,
-    cache_kib: u32,
-) -> std::result::Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(wait)?;
-    keep_statements(&connection, 64)?;
-    connection.execute_batch(&format!(
-        "PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY;"
-    ))?;
-    Ok(connection)
 }
 
 /// A list of texts from its JSON form.

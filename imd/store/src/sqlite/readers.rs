@@ -1,28 +1,40 @@
 //! A few threads that read, each with its own read-only connection, so that neither a slow query nor
-//! the disk blocks the runtime or the writer. Short reads do without (`docs/adr/0091`).
+//! the disk blocks the runtime or the writer. Short reads do without (`docs/adr/0091`). All but the first thread start
+//! when they are first needed.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use super::connections::{Connections, open_reader};
 use super::fault::Fault;
 use crate::{Result, StoreError};
 
+/// Threads that read, at most.
+pub(super) const READERS: usize = 3;
+/// Short reads at the same time that do without a thread.
+pub(super) const SHORT_READS: usize = 2;
 /// Most reads that run or wait; more callers are held up.
 const WAITING_READS: usize = 1024;
+/// Most memory that a thread's connection keeps pages in, in KiB.
+const CACHE_KIB: u32 = 1024;
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+/// Calls its second argument when the thread is free again, before it tells anyone.
+type Read = Box<dyn FnOnce(&Connection, &dyn Fn()) + Send>;
 
 /// What waits for the reading threads. Whoever puts something in wakes a thread only where one has nothing to do.
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// Each thread holds a receiver until it has closed its connection.
+    alive: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -30,6 +42,10 @@ struct State {
     reads: VecDeque<(Read, OwnedSemaphorePermit)>,
     /// Threads that wait for a read.
     idle: usize,
+    /// Threads that read.
+    busy: usize,
+    /// Threads that were started and did not fail to open the database.
+    threads: usize,
     closed: bool,
 }
 
@@ -38,19 +54,23 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a read in; false where nothing is taken any more.
-    fn put(&self, read: Read, room: OwnedSemaphorePermit) -> bool {
+    /// Puts a read in.
+    fn put(&self, read: Read, room: OwnedSemaphorePermit) -> Put {
         let mut state = self.lock();
         if state.closed {
-            return false;
+            return Put::Refused;
         }
         state.reads.push_back((read, room));
+        if state.reads.len() + state.busy > state.threads && state.threads < READERS {
+            state.threads += 1;
+            return Put::WantsThread(self.alive.subscribe());
+        }
         let wake = state.idle > 0;
         drop(state);
         if wake {
             self.changed.notify_one();
         }
-        true
+        Put::Taken
     }
 
     /// The next read; `None` when the queue is closed and empty.
@@ -58,6 +78,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if let Some(next) = state.reads.pop_front() {
+                state.busy += 1;
                 return Some(next);
             }
             if state.closed {
@@ -78,81 +99,77 @@ impl Queue {
     }
 }
 
-/// A connection with a sign of its life.
-type Living = (Connection, watch::Receiver<()>);
-
-/// Connections for reads without a thread; absent once nothing is read any more.
-struct Free(Mutex<Option<Vec<Living>>>);
-
-impl Free {
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Living>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One of them, unless all are in use.
-    fn take(&self) -> Option<Taken<'_>> {
-        let living = self.lock().as_mut()?.pop()?;
-        Some(Taken {
-            free: self,
-            living: Some(living),
-        })
-    }
-}
-
-/// A connection that goes back, also from a read that panics.
-struct Taken<'a> {
-    free: &'a Free,
-    living: Option<Living>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if let (Some(free), Some(living)) = (self.free.lock().as_mut(), self.living.take()) {
-            free.push(living);
-        }
-    }
+/// What became of a read that was put into the queue.
+enum Put {
+    /// Nothing is read any more.
+    Refused,
+    Taken,
+    /// It waits, and there may be one more thread, which is counted already and whose sign of life this is.
+    WantsThread(watch::Receiver<()>),
 }
 
 /// The way to the reading threads.
 pub(super) struct Readers {
     queue: Arc<Queue>,
-    free: Free,
+    short: Connections,
     room: Arc<Semaphore>,
     path: PathBuf,
-    threads: Vec<JoinHandle<()>>,
-    /// Each thread holds a receiver until it has closed its connection.
-    alive: watch::Sender<()>,
+    wait: Duration,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
-    /// Starts one thread for each connection; those of `free` are for short reads.
-    pub(super) fn start(
-        connections: Vec<Connection>,
-        free: Vec<Connection>,
-        path: &Path,
-    ) -> std::io::Result<Self> {
+    /// Starts the first thread. `wait`: for another process that has locked the database.
+    pub(super) fn start(path: &Path, wait: Duration) -> std::result::Result<Self, Fault> {
+        let connection = open_reader(path, wait, CACHE_KIB)?;
         let queue = Arc::new(Queue::default());
-        let alive = watch::Sender::new(());
-        let mut threads = Vec::new();
-        for connection in connections {
-            let queue = Arc::clone(&queue);
-            let living = alive.subscribe();
-            let thread = std::thread::Builder::new().name("store-reader".to_owned());
-            threads.push(thread.spawn(move || {
-                run(&connection, &queue);
-                drop(connection);
-                drop(living);
-            })?);
-        }
-        let free = free.into_iter().map(|c| (c, alive.subscribe())).collect();
-        Ok(Self {
-            queue,
-            free: Free(Mutex::new(Some(free))),
+        queue.lock().threads = 1;
+        let readers = Self {
+            short: Connections::new(path, SHORT_READS, queue.alive.clone()),
             room: Arc::new(Semaphore::new(WAITING_READS)),
             path: path.to_path_buf(),
-            threads,
-            alive,
-        })
+            wait,
+            threads: Mutex::default(),
+            queue,
+        };
+        let living = readers.queue.alive.subscribe();
+        readers
+            .spawn(living, move || Ok(connection))
+            .map_err(|error| StoreError::Backend {
+                path: path.into(),
+                detail: format!("no thread can be started: {error}"),
+            })?;
+        Ok(readers)
+    }
+
+    /// Starts a thread that reads until the queue is closed, or ends at once where its connection cannot be opened.
+    fn spawn(
+        &self,
+        living: watch::Receiver<()>,
+        open: impl FnOnce() -> std::result::Result<Connection, Fault> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let queue = Arc::clone(&self.queue);
+        let thread = std::thread::Builder::new().name("store-reader".to_owned());
+        let thread = thread.spawn(move || {
+            match open() {
+                Ok(connection) => run(&connection, &queue),
+                Err(_) => queue.lock().threads -= 1,
+            }
+            drop(living);
+        })?;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// One more thread, where there can be one: else those that there are read what waits.
+    fn add_thread(&self, living: watch::Receiver<()>) {
+        let (path, wait) = (self.path.clone(), self.wait);
+        let open = move || open_reader(&path, wait, CACHE_KIB);
+        if self.spawn(living, open).is_err() {
+            self.queue.lock().threads -= 1;
+        }
     }
 
     /// Runs a read on one unchanging view of the database.
@@ -169,13 +186,16 @@ impl Readers {
             .map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
         let path = self.path.clone();
-        let job: Read = Box::new(move |connection| {
-            // A caller that has gone away does not need the answer.
+        let job: Read = Box::new(move |connection, done| {
             let seen = view(connection, read);
+            done();
+            // A caller that has gone away does not need the answer.
             let _ = answer.send(seen.map_err(|fault| fault.at(&path)));
         });
-        if !self.queue.put(job, room) {
-            return Err(closed());
+        match self.queue.put(job, room) {
+            Put::Refused => return Err(closed()),
+            Put::Taken => {}
+            Put::WantsThread(living) => self.add_thread(living),
         }
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -185,8 +205,8 @@ impl Readers {
         &self,
         read: impl Fn(&Connection) -> std::result::Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        let seen = self.free.take().and_then(|taken| {
-            let (connection, _) = taken.living.as_ref()?;
+        let seen = self.short.take().and_then(|taken| {
+            let connection = taken.connection()?;
             let seen = catch_unwind(AssertUnwindSafe(|| view(connection, &read)));
             seen.ok().and_then(std::result::Result::ok)
         });
@@ -197,18 +217,25 @@ impl Readers {
         }
     }
 
+    /// How many connections are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.queue.alive.receiver_count()
+    }
+
     /// Takes no more reads, and returns when those that wait are done and the connections are closed.
     pub(super) async fn close(&self) {
         self.queue.close();
-        drop(self.free.lock().take());
-        self.alive.closed().await;
+        self.short.close();
+        self.queue.alive.closed().await;
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.close();
-        for thread in self.threads.drain(..) {
+        let threads = self.threads.get_mut();
+        for thread in threads.unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Panics of reads are caught and logged; the thread itself has nothing to tell.
             let _ = thread.join();
         }
@@ -234,8 +261,10 @@ fn view<T>(
 
 fn run(connection: &Connection, queue: &Queue) {
     while let Some((read, _room)) = queue.next() {
+        let done = || queue.lock().busy -= 1;
         // The caller of a read that panics gets an error, because its answer is dropped.
-        if catch_unwind(AssertUnwindSafe(|| read(connection))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| read(connection, &done))).is_err() {
+            done();
             tracing::error!("a read of the store panicked");
         }
     }

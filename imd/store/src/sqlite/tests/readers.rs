@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::super::readers::{READERS, SHORT_READS};
 use super::*;
 use crate::{AccountStore as _, RosterStore as _};
 
@@ -108,4 +109,58 @@ async fn after_closing_short_reads_are_refused() {
         store.account("nobody").await,
         Err(StoreError::Closed { .. })
     ));
+}
+
+#[tokio::test]
+async fn threads_and_connections_start_when_they_are_needed() {
+    let (store, _folder) = open();
+    let store = Arc::new(store);
+    assert_eq!(store.readers.open(), 1);
+    for _ in 0..10 {
+        store.read(|_| Ok(())).await.unwrap();
+    }
+    assert_eq!(store.readers.open(), 1, "one thread is enough");
+    reader(&store).await;
+    assert_eq!(store.readers.open(), 2, "one more, without a thread");
+    let held = occupy(&store).await;
+    assert_eq!(store.readers.open(), 1 + READERS);
+    drop(held);
+    store.close().await.unwrap();
+    assert_eq!(store.readers.open(), 0);
+}
+
+#[tokio::test]
+async fn where_no_connection_can_be_opened_those_that_there_are_go_on() {
+    let (store, folder) = open();
+    let store = Arc::new(store);
+    let (file, elsewhere) = (store.path.clone(), folder.path().join("elsewhere"));
+    std::fs::rename(&file, &elsewhere).unwrap();
+    assert_eq!(reader(&store).await.as_deref(), Some("store-reader"));
+    let (release, wait) = mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let busy = Arc::clone(&store);
+    let long = tokio::spawn(async move {
+        let read = busy.read(move |_| {
+            begun.send(()).ok();
+            wait.recv().ok();
+            Ok(())
+        });
+        read.await
+    });
+    soon(has_begun).await.unwrap();
+    let mut next = Box::pin(store.read(|_| Ok(())));
+    let waits = tokio::time::timeout(Duration::from_millis(20), &mut next);
+    assert!(waits.await.is_err(), "there is a second thread");
+    drop(release);
+    soon(next).await.unwrap();
+    soon(long).await.unwrap().unwrap();
+    soon(async {
+        while store.readers.open() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    std::fs::rename(&elsewhere, &file).unwrap();
+    assert_ne!(reader(&store).await.as_deref(), Some("store-reader"));
+    drop(occupy(&store).await);
 }
