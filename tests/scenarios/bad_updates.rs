@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use perch_tests::chat::server_on;
 use perch_tests::command::{output_of, output_with_input};
 use perch_tests::guest;
-use perch_tests::talkers::{self, Archives, Talkers};
+use perch_tests::talkers::{self, Archives, PAUSE_ON_A_BOX, Talkers};
 use perch_tests::update_scene::{BAD, GOOD, Scene, copy_database};
 use perch_tests::updates::{Change, keys, outcome, publish, release, status};
 use perch_tests::wait::wait_until;
@@ -112,7 +112,12 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
     let server = server_on(&scene.vm, &scene.card, &scene.lab)?;
     let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
     let runtime = tokio::runtime::Runtime::new().context("start tokio")?;
-    let before = runtime.block_on(Talkers::start(&connector, TALKERS, 0))?;
+    let before = runtime.block_on(Talkers::start_with_pauses(
+        &connector,
+        TALKERS,
+        0,
+        PAUSE_ON_A_BOX,
+    ))?;
     let said = scene.vm.run("provisioner update install 2>&1");
     scene.lab.note(&format!("install: {said:?}"));
     let before = runtime.block_on(before.said());
@@ -120,7 +125,12 @@ fn what_was_written_in_a_trial_that_changed_the_schema_is_kept() -> Result<()> {
         let status = status(&scene.vm)?;
         ensure!(status["running"]["slot"] == "B", "{status}");
         runtime
-            .block_on(Talkers::start(&connector, TALKERS, 1))
+            .block_on(Talkers::start_with_pauses(
+                &connector,
+                TALKERS,
+                1,
+                PAUSE_ON_A_BOX,
+            ))
             .map(Some)
     })?;
     let outcome = outcome(&mut scene.vm)?;

@@ -10,7 +10,7 @@ use perch_tests::chat::server_on;
 use perch_tests::guest;
 use perch_tests::lab::repository;
 use perch_tests::moments::{moments, number_from};
-use perch_tests::talkers::{self, Archives, Said, Talkers};
+use perch_tests::talkers::{self, Archives, PAUSE_ON_A_BOX, Said, Talkers};
 use perch_tests::update_scene::{BAD, GOOD, Scene, copy_database};
 use perch_tests::updates::{Change, keys, outcome, publish, published_name, release, status};
 use perch_tests::wait::wait_until;
@@ -83,7 +83,12 @@ fn as_long_as_the_server() -> Result<String> {
 fn talk(scene: &Scene, runtime: &Runtime, run: usize) -> Result<Talkers> {
     let server = server_on(&scene.vm, &scene.card, &scene.lab)?;
     let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
-    runtime.block_on(Talkers::start(&connector, TALKERS, run))
+    runtime.block_on(Talkers::start_with_pauses(
+        &connector,
+        TALKERS,
+        run,
+        PAUSE_ON_A_BOX,
+    ))
 }
 
 /// The power is cut at a moment of the download or just after it: the old version starts, and knows of the new one. Returns what

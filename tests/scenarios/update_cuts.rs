@@ -17,7 +17,7 @@ use perch_tests::lab::Lab;
 use perch_tests::moments::{moments, number_from};
 use perch_tests::publisher::Publisher;
 use perch_tests::qemu::{Board, WATCHDOG};
-use perch_tests::talkers::{self, Archives, Said, Talkers};
+use perch_tests::talkers::{self, Archives, PAUSE_ON_A_BOX, Said, Talkers};
 use perch_tests::update_scene::copy_database;
 use perch_tests::updates::{
     Change, keys, outcome, publish, release, status, subscribe, tell_the_time,
@@ -29,8 +29,6 @@ use tokio::runtime::Runtime;
 
 /// People who talk.
 const TALKERS: usize = 4;
-/// How long each of them pauses before a message, so that most of the emulated box's processor is left for the update.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How often the power is cut, unless `PERCH_CUTS` says otherwise.
 const CUTS: u64 = 2;
 /// Boxes beside each other, unless `PERCH_CUTS_BOXES` says otherwise: much of an update is waiting.
@@ -239,9 +237,12 @@ impl<'a> Bench<'a> {
     fn talk(&self, vm: &Vm, card: &Card, run: usize) -> Result<Talkers> {
         let server = server_on(vm, card, &self.lab)?;
         let connector = Connector::new(&server.ca, &server.domain, server.direct_tls)?;
-        let talkers = self
-            .runtime
-            .block_on(Talkers::start_with_pauses(&connector, TALKERS, run, PAUSE))?;
+        let talkers = self.runtime.block_on(Talkers::start_with_pauses(
+            &connector,
+            TALKERS,
+            run,
+            PAUSE_ON_A_BOX,
+        ))?;
         wait_until(vm.boot_deadline(), "an acknowledgement", || {
             Ok((talkers.acknowledged() > 0).then_some(()))
         })?;

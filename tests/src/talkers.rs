@@ -15,6 +15,8 @@ use crate::xmpp::{Client, Connector, Login, attribute};
 
 /// Messages that one person has on the way at the same time.
 const WINDOW: usize = 20;
+/// How long people pause before each message on an emulated box, so that most of its processor is left for the update.
+pub const PAUSE_ON_A_BOX: Duration = Duration::from_millis(50);
 /// Everybody's password.
 pub const PASSWORD: &str = "talkers-secret";
 
