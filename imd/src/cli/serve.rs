@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Config;
 use crate::server::Server;
@@ -63,22 +66,38 @@ pub(super) fn command(file: &Path) -> Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Log to standard error, which systemd takes to the journal. `IMD_LOG` chooses what, as in `imd=debug`.
+/// Log to standard error, which systemd takes to the journal. `IMD_LOG` chooses what, as in `info,imd=debug`; absent: `info`.
 pub(crate) fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("IMD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("IMD_LOG").ok();
+    let (filter, wrong) = log_filter(wanted.as_deref());
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false);
     // The journal has its own time stamps. A second call, as in tests, changes nothing.
-    let _ = if journal {
-        log.without_time().try_init()
+    let all = tracing_subscriber::registry().with(filter);
+    let _ = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        all.with(log.without_time()).try_init()
     } else {
-        log.try_init()
+        all.with(log).try_init()
     };
+    if let Some(error) = wrong {
+        tracing::warn!(
+            "IMD_LOG is {wanted:?}: {error}; accepted are levels and targets, as in \"info,imd=debug\""
+        );
+    }
+}
+
+/// What is logged, and what is wrong with the wish for it.
+fn log_filter(wanted: Option<&str>) -> (Targets, Option<ParseError>) {
+    let usual = || Targets::new().with_default(LevelFilter::INFO);
+    match wanted.filter(|wanted| !wanted.trim().is_empty()) {
+        None => (usual(), None),
+        Some(wanted) => match wanted.parse() {
+            Ok(filter) => (filter, None),
+            Err(error) => (usual(), Some(error)),
+        },
+    }
 }
 
 /// Serve until shutdown is asked for. `ready` is called with the listening addresses once clients can connect.
@@ -228,5 +247,29 @@ async fn renew_certificates(
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_log_has_what_was_wished_for_or_says_what_is_wrong_with_the_wish() {
+        for wanted in [None, Some(""), Some("info")] {
+            let (filter, wrong) = log_filter(wanted);
+            assert!(wrong.is_none(), "{wanted:?}");
+            assert!(filter.would_enable("hyper", &Level::INFO));
+            assert!(!filter.would_enable("imd", &Level::DEBUG));
+        }
+        let (filter, wrong) = log_filter(Some("info,imd=debug"));
+        assert!(wrong.is_none());
+        assert!(filter.would_enable("imd::route", &Level::DEBUG));
+        assert!(!filter.would_enable("hyper", &Level::DEBUG));
+        let (filter, wrong) = log_filter(Some("imd=loud"));
+        assert!(wrong.is_some());
+        assert!(filter.would_enable("imd", &Level::INFO));
     }
 }
