@@ -14,23 +14,28 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
         .expect("it waits for another read")
 }
 
-/// Keeps all reading threads busy until what is returned is dropped.
+/// Keeps one reading thread busy until what is returned is dropped.
+async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+    let (release, wait) = mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        let long = store.read(move |_| {
+            begun.send(()).ok();
+            wait.recv().ok();
+            Ok(())
+        });
+        long.await
+    });
+    soon(has_begun).await.unwrap();
+    release
+}
+
+/// The same for all of them.
 async fn occupy(store: &Arc<SqliteStore>) -> Vec<mpsc::Sender<()>> {
     let mut held = Vec::new();
     for _ in 0..READERS {
-        let (release, wait) = mpsc::channel::<()>();
-        let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let store = Arc::clone(store);
-        tokio::spawn(async move {
-            let long = store.read(move |_| {
-                begun.send(()).ok();
-                wait.recv().ok();
-                Ok(())
-            });
-            long.await
-        });
-        soon(has_begun).await.unwrap();
-        held.push(release);
+        held.push(hold(store).await);
     }
     held
 }
@@ -136,24 +141,12 @@ async fn where_no_connection_can_be_opened_those_that_there_are_go_on() {
     let (file, elsewhere) = (store.path.clone(), folder.path().join("elsewhere"));
     std::fs::rename(&file, &elsewhere).unwrap();
     assert_eq!(reader(&store).await.as_deref(), Some("store-reader"));
-    let (release, wait) = mpsc::channel::<()>();
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let busy = Arc::clone(&store);
-    let long = tokio::spawn(async move {
-        let read = busy.read(move |_| {
-            begun.send(()).ok();
-            wait.recv().ok();
-            Ok(())
-        });
-        read.await
-    });
-    soon(has_begun).await.unwrap();
+    let release = hold(&store).await;
     let mut next = Box::pin(store.read(|_| Ok(())));
     let waits = tokio::time::timeout(Duration::from_millis(20), &mut next);
     assert!(waits.await.is_err(), "there is a second thread");
     drop(release);
     soon(next).await.unwrap();
-    soon(long).await.unwrap().unwrap();
     soon(async {
         while store.readers.open() > 1 {
             tokio::task::yield_now().await;
