@@ -68,8 +68,8 @@ pub(super) fn command(file: &Path) -> Result<ExitCode> {
 
 /// Log to standard error, which systemd takes to the journal. `IMD_LOG` chooses what, as in `info,imd=debug`; absent: `info`.
 pub(crate) fn init_log() {
-    let wanted = std::env::var("IMD_LOG").ok();
-    let (filter, wrong) = log_filter(wanted.as_deref());
+    let wanted = std::env::var("IMD_LOG").unwrap_or_default();
+    let (filter, wrong) = log_filter(&wanted);
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -89,14 +89,14 @@ pub(crate) fn init_log() {
 }
 
 /// What is logged, and what is wrong with the wish for it.
-fn log_filter(wanted: Option<&str>) -> (Targets, Option<ParseError>) {
-    let usual = || Targets::new().with_default(LevelFilter::INFO);
-    match wanted.filter(|wanted| !wanted.trim().is_empty()) {
-        None => (usual(), None),
-        Some(wanted) => match wanted.parse() {
-            Ok(filter) => (filter, None),
-            Err(error) => (usual(), Some(error)),
-        },
+fn log_filter(wanted: &str) -> (Targets, Option<ParseError>) {
+    let usual = Targets::new().with_default(LevelFilter::INFO);
+    if wanted.trim().is_empty() {
+        return (usual, None);
+    }
+    match wanted.parse() {
+        Ok(filter) => (filter, None),
+        Err(error) => (usual, Some(error)),
     }
 }
 
@@ -258,17 +258,17 @@ mod tests {
 
     #[test]
     fn the_log_has_what_was_wished_for_or_says_what_is_wrong_with_the_wish() {
-        for wanted in [None, Some(""), Some("info")] {
+        for wanted in ["", "info"] {
             let (filter, wrong) = log_filter(wanted);
             assert!(wrong.is_none(), "{wanted:?}");
             assert!(filter.would_enable("hyper", &Level::INFO));
             assert!(!filter.would_enable("imd", &Level::DEBUG));
         }
-        let (filter, wrong) = log_filter(Some("info,imd=debug"));
+        let (filter, wrong) = log_filter("info,imd=debug");
         assert!(wrong.is_none());
         assert!(filter.would_enable("imd::route", &Level::DEBUG));
         assert!(!filter.would_enable("hyper", &Level::DEBUG));
-        let (filter, wrong) = log_filter(Some("imd=loud"));
+        let (filter, wrong) = log_filter("imd=loud");
         assert!(wrong.is_some());
         assert!(filter.would_enable("imd", &Level::INFO));
     }
