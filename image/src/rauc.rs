@@ -86,13 +86,14 @@ pub struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Both images can be fetched by the blocks that differ from what the box has (`block-hash-index`).
+    /// Both images can be fetched by the blocks that differ from what the box has (`block-hash-index`). RAUC writes them in this order:
+    /// the small one first, so that less has been done for nothing where the target cannot be written or the bundle was damaged.
     fn manifest(&self) -> String {
         let mut text = format!(
             "[update]\ncompatible={}\nversion={}\nbuild={}\n\n[bundle]\nformat=verity\n",
             self.compatible, self.version, self.commit
         );
-        for name in ["system", "boot"] {
+        for name in ["boot", "system"] {
             text += &format!("\n[image.{name}]\nfilename={name}.img\nadaptive=block-hash-index\n");
         }
         text

@@ -1,5 +1,6 @@
 //! How many instructions `imd` takes for a login, for a message and for each further recipient of a room's message: counts
-//! by valgrind, which are nearly the same on any machine and at any load, unlike times. More than a ceiling and 5 % fails.
+//! by valgrind, which are nearly the same on any machine and at any load, unlike times. More than a ceiling and 5 % fails, when the
+//! least of three counts says so.
 //! There are ceilings for the build that all tests use, and for that of cargo's profile `measured`, whose program is in `PERCH_IMD`
 //! then: the first are a cheap guard, the second say what a released server takes.
 //!
@@ -18,8 +19,8 @@ use perch_tests::lab::Lab;
 
 use crowd::Doings;
 
-/// What each may take at the most.
-struct Ceilings {
+/// What one of each takes, or may take at the most.
+struct Each {
     /// A login with a full handshake of TLS 1.3, SCRAM-SHA-256-PLUS, stream management, carbons, roster and presence, and its end.
     login: u64,
     /// A message of 100 bytes between two clients that are online, archived on both sides.
@@ -29,78 +30,143 @@ struct Ceilings {
 }
 
 /// Of cargo's profile `measured`.
-const MEASURED: Ceilings = Ceilings {
+const MEASURED: Each = Each {
     login: 2_150_000,
     message: 244_000,
     recipient: 12_500,
 };
 /// Of the build that is not optimised.
-const UNOPTIMISED: Ceilings = Ceilings {
-    login: 4_700_000,
-    message: 410_000,
+const UNOPTIMISED: Each = Each {
+    login: 4_650_000,
+    message: 385_000,
     recipient: 66_000,
 };
 /// How far a count may be above its ceiling, in per cent.
 const SLACK: u64 = 5;
 
+/// How often everything is counted, at the most, before a ceiling counts as passed.
+const TRIES: usize = 3;
+
+/// Who logs in before a login is counted, so that the database has been opened for them, mostly.
+const FIRST: Doings = Doings {
+    people: 8,
+    messages: 0,
+    listeners: 0,
+    said: 0,
+};
+const LOGINS: Doings = Doings {
+    people: 32,
+    ..FIRST
+};
+/// The same people.
+const MESSAGES: Doings = Doings {
+    messages: 20,
+    ..LOGINS
+};
+const ROOM_QUIET: Doings = Doings {
+    people: 0,
+    listeners: 100,
+    said: 1,
+    ..FIRST
+};
+const ROOM_LOUD: Doings = Doings {
+    said: 21,
+    ..ROOM_QUIET
+};
+
+/// The least that was counted of each run.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    first: u64,
+    logins: u64,
+    messages: u64,
+    room_quiet: u64,
+    room_loud: u64,
+}
+
+impl Counts {
+    fn count(lab: &Lab) -> Result<Self> {
+        Ok(Self {
+            first: count(lab, "first-logins", FIRST)?,
+            logins: count(lab, "logins", LOGINS)?,
+            messages: count(lab, "messages", MESSAGES)?,
+            room_quiet: count(lab, "room-quiet", ROOM_QUIET)?,
+            room_loud: count(lab, "room-loud", ROOM_LOUD)?,
+        })
+    }
+
+    /// What runs by the clock, and connections to the database that are opened while others are busy, only ever add to a count.
+    fn least(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            logins: self.logins.min(other.logins),
+            messages: self.messages.min(other.messages),
+            room_quiet: self.room_quiet.min(other.room_quiet),
+            room_loud: self.room_loud.min(other.room_loud),
+        }
+    }
+
+    /// What one of each takes.
+    fn each(self) -> Each {
+        let each = |more: u64, less: u64, times: usize| more.saturating_sub(less) / times as u64;
+        let message = each(
+            self.messages,
+            self.logins,
+            MESSAGES.people * MESSAGES.messages,
+        );
+        let to_room = each(
+            self.room_loud,
+            self.room_quiet,
+            ROOM_LOUD.said - ROOM_QUIET.said,
+        );
+        Each {
+            login: each(self.logins, self.first, LOGINS.people - FIRST.people),
+            message,
+            recipient: each(to_room, message, ROOM_QUIET.listeners),
+        }
+    }
+}
+
 #[test]
 #[ignore = "run `ci/test --only instructions`, or `measured-instructions`"]
 fn a_login_a_message_and_a_recipient_take_no_more_instructions_than_before() -> Result<()> {
     let lab = Lab::new("instructions", "count")?;
-    // The first to come make the server open the database for them.
-    let first = Doings {
-        people: 4,
-        ..Doings::default()
-    };
-    let few = count(&lab, "first-logins", first)?;
-    let people = Doings {
-        people: 20,
-        ..Doings::default()
-    };
-    let logins = count(&lab, "logins", people)?;
-    let talk = Doings {
-        messages: 50,
-        ..people
-    };
-    let messages = count(&lab, "messages", talk)?;
-    let entered = Doings {
-        listeners: 100,
-        said: 1,
-        ..Doings::default()
-    };
-    let quiet = count(&lab, "room-quiet", entered)?;
-    let loud = count(
-        &lab,
-        "room-loud",
-        Doings {
-            said: 21,
-            ..entered
-        },
-    )?;
-
-    let each = |more: u64, less: u64, times: usize| more.saturating_sub(less) / times as u64;
-    let login = each(logins, few, people.people - first.people);
-    let message = each(messages, logins, talk.people * talk.messages);
-    let to_room = each(loud, quiet, 20);
-    let recipient = each(to_room, message, entered.listeners);
-    lab.note(&format!(
-        "{login} instructions for each login, {message} for each message, {recipient} for each recipient in a room"
-    ));
     let ceilings = match std::env::var_os("PERCH_IMD") {
         Some(_) => MEASURED,
         None => UNOPTIMISED,
     };
-    for (what, count, ceiling) in [
-        ("login", login, ceilings.login),
-        ("message", message, ceilings.message),
-        ("recipient in a room", recipient, ceilings.recipient),
-    ] {
-        ensure!(count > 0, "nothing was counted for a {what}");
-        ensure!(
-            count <= ceiling + ceiling * SLACK / 100,
-            "a {what} takes {count} instructions; the ceiling is {ceiling} and {SLACK} %"
-        );
+    let mut least: Option<Counts> = None;
+    let mut above = Vec::new();
+    for _ in 0..TRIES {
+        let counts = Counts::count(&lab)?;
+        let counts = least.map_or(counts, |least| least.least(counts));
+        least = Some(counts);
+        let Each {
+            login,
+            message,
+            recipient,
+        } = counts.each();
+        lab.note(&format!(
+            "{login} instructions for each login, {message} for each message, {recipient} for each recipient in a room"
+        ));
+        above.clear();
+        for (what, count, ceiling) in [
+            ("login", login, ceilings.login),
+            ("message", message, ceilings.message),
+            ("recipient in a room", recipient, ceilings.recipient),
+        ] {
+            ensure!(count > 0, "nothing was counted for a {what}");
+            if count > ceiling + ceiling * SLACK / 100 {
+                above.push(format!(
+                    "a {what} takes {count} instructions; the ceiling is {ceiling} and {SLACK} %"
+                ));
+            }
+        }
+        if above.is_empty() {
+            break;
+        }
     }
+    ensure!(above.is_empty(), "{}", above.join("; "));
     lab.passed();
     Ok(())
 }
