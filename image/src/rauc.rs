@@ -121,8 +121,8 @@ impl Update<'_> {
             .arg(option("cert", &keys.release_certificate()))
             .arg(option("key", &keys.release_key()))
             .arg(option("signing-keyring", &keys.keyring()))
-            // Not compressed once more, in blocks of the index's size: a box that lacks a few fetches just those.
-            .arg("--mksquashfs-args=-b 4096 -noD -noF")
+            // Not compressed once more. Each block that a box lacks a part of is one request to the publisher's server (`docs/adr/0092`).
+            .arg("--mksquashfs-args=-b 16384 -noD -noF")
             .arg(&content)
             .arg(to)
             .hint("the keys are made by `image keys init`; is the release key's certificate still valid?")
