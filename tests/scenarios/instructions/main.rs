@@ -39,7 +39,7 @@ const MEASURED: Each = Each {
 const UNOPTIMISED: Each = Each {
     login: 4_650_000,
     message: 385_000,
-    recipient: 66_000,
+    recipient: 67_000,
 };
 /// How far a count may be above its ceiling, in per cent.
 const SLACK: u64 = 5;
