@@ -1,5 +1,5 @@
 //! How many instructions `imd` takes for a login, for a message and for each further recipient of a room's message: counts
-//! by valgrind, which are nearly the same on any machine and at any load, unlike times. More than a ceiling and 5 % fails, when the
+//! by valgrind, which vary far less with the machine and its load than times do. More than a ceiling and 5 % fails, when the
 //! least of three counts says so.
 //! There are ceilings for the build that all tests use, and for that of cargo's profile `measured`, whose program is in `PERCH_IMD`
 //! then: the first are a cheap guard, the second say what a released server takes.
@@ -44,7 +44,7 @@ const UNOPTIMISED: Each = Each {
 /// How far a count may be above its ceiling, in per cent.
 const SLACK: u64 = 5;
 
-/// How often everything is counted, at the most, before a ceiling counts as passed.
+/// How often everything is counted, at the most, before the test fails.
 const TRIES: usize = 3;
 
 /// Who logs in before a login is counted, so that the database has been opened for them, mostly.
