@@ -4,7 +4,7 @@
 //! - [`box_settings`]: the `perch.toml` of a test.
 //! - [`chat`]: two people talk, over a reset of their box.
 //! - [`card`]: an image file as a user would flash it, and the files on its FAT partition.
-//! - [`vm`], with [`qemu`] and [`qmp`]: a machine that boots a card.
+//! - [`vm`], with [`qemu`], [`qmp`] and [`shell`]: a machine that boots a card.
 //! - [`guest`], [`tuning`]: what the scenarios ask a booted box; [`agent`]: what its pages would ask.
 //! - [`host_box`]: a box's agent, pages and chat server on this computer; [`host_owner`]: what its owner asks of it in a shell.
 //! - [`host_imd`]: an `imd` on this computer, with accounts and a certificate authority of its own.
@@ -51,6 +51,7 @@ pub mod publisher;
 pub mod qemu;
 pub mod qmp;
 pub mod residents;
+pub mod shell;
 pub mod slow_disk;
 pub mod talkers;
 pub mod terminal;

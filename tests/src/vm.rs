@@ -12,10 +12,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::card::Card;
-use crate::command::{output_of, output_with_input};
+use crate::command::output_of;
 use crate::lab::Lab;
 use crate::qemu::{self, Board, Ports};
 use crate::qmp::Qmp;
+use crate::shell::Shell;
 use crate::wait::wait_until;
 
 /// A running machine. Dropping it ends it; without [`Vm::passed`] before, its journal is kept first.
@@ -28,7 +29,7 @@ pub struct Vm {
     monitor: PathBuf,
     /// Removed with the machine.
     _socket_folder: tempfile::TempDir,
-    key: PathBuf,
+    shell: Shell,
     work: PathBuf,
     logs: PathBuf,
     evidence_wanted: bool,
@@ -100,8 +101,8 @@ impl Vm {
             card: card.clone(),
             qemu,
             monitor,
+            shell: Shell::new(&key.file, ports.ssh, socket_folder.path())?,
             _socket_folder: socket_folder,
-            key: key.file.clone(),
             work: lab.work.clone(),
             logs: lab.logs.clone(),
             evidence_wanted: true,
@@ -191,26 +192,10 @@ impl Vm {
     /// As [`Vm::run`].
     pub fn run_with_input(&self, command: &str, input: &[u8]) -> Result<String> {
         // A forwarded port accepts before the guest listens; without this every early look costs ssh's own time limit.
-        if !self.answers(self.ports.ssh, b"SSH-") {
+        if !self.shell.is_connected(self.starts()) && !self.answers(self.ports.ssh, b"SSH-") {
             bail!("the guest's SSH port does not answer");
         }
-        let mut ssh = Command::new("ssh");
-        ssh.arg("-i")
-            .arg(&self.key)
-            .arg("-p")
-            .arg(self.ports.ssh.to_string());
-        for option in [
-            "BatchMode=yes",
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
-            "ConnectTimeout=60",
-            "ServerAliveInterval=15",
-            "ServerAliveCountMax=8",
-        ] {
-            ssh.arg("-o").arg(option);
-        }
-        output_with_input(ssh.arg("root@127.0.0.1").arg(command), input)
+        self.shell.run(command, input)
     }
 
     /// Whether the server answers a stream header on the STARTTLS port.
@@ -250,7 +235,11 @@ impl Vm {
     pub fn reset(&mut self) -> Result<()> {
         match self.board {
             Board::Raspi4b => self.cut_power_and_start(),
-            _ => Qmp::connect(&self.monitor)?.command("system_reset"),
+            _ => {
+                Qmp::connect(&self.monitor)?.command("system_reset")?;
+                self.shell.disconnect();
+                Ok(())
+            }
         }
     }
 
@@ -261,6 +250,7 @@ impl Vm {
     /// QEMU does not start again.
     pub fn cut_power_and_start(&mut self) -> Result<()> {
         self.end();
+        self.shell.disconnect();
         fs::remove_file(&self.monitor).ok();
         let Self {
             board,
@@ -294,17 +284,30 @@ impl Vm {
         self.end();
     }
 
-    /// Everything the guest has said on its first serial port in this start.
+    /// Everything the guest has said on its first serial port since QEMU was started.
     #[must_use]
     pub fn serial(&self) -> String {
-        let newest = (1..)
-            .map(|boot| self.logs.join(format!("serial0-{boot}.log")))
-            .take_while(|path| path.exists())
-            .last();
+        let newest = self.serial_logs().last();
         newest
             .and_then(|path| fs::read(path).ok())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
+    }
+
+    /// One for each time that QEMU was started.
+    fn serial_logs(&self) -> impl Iterator<Item = PathBuf> {
+        (1..)
+            .map(|boot| self.logs.join(format!("serial0-{boot}.log")))
+            .take_while(|path| path.exists())
+    }
+
+    /// A number that changes whenever the guest is started, also by itself: how often QEMU was, and how often U-Boot has said what memory
+    /// there is, which it does once in each start.
+    fn starts(&self) -> usize {
+        self.serial_logs()
+            .filter_map(|path| fs::read(path).ok())
+            .map(|said| 1 + String::from_utf8_lossy(&said).matches("DRAM:").count())
+            .sum()
     }
 
     /// Whether QEMU still runs.

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long to pause between two looks at a condition.
+/// How long to pause between two looks at a condition, at least. One that takes long is paused after for as long: what is looked at may be
+/// an emulated machine, which has something else to do besides answering.
 const PAUSE: Duration = Duration::from_millis(250);
+/// After a look that took minutes there is no reason to wait for minutes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at `probe` until it gives a value, and returns that.
 ///
@@ -22,6 +25,7 @@ pub fn wait_until<T>(
 ) -> Result<T> {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         let last = match probe() {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => String::from("the condition was not met"),
@@ -33,6 +37,6 @@ pub fn wait_until<T>(
                 deadline.as_secs()
             );
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(PAUSE.max(looked.elapsed().min(LONGEST_PAUSE)));
     }
 }
