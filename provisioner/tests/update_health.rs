@@ -26,7 +26,7 @@ const NETWORK: &str = "end0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n";
 const GATEWAY: &str = "end0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\n";
 const JOBS: &str = "systemctl list-jobs --no-legend --plain";
 const FAILED: &str = "systemctl list-units --failed --plain --no-legend";
-const LAST_WORDS: &str = "journalctl -b -u imd.service -t imd -n 1 -o cat --no-pager";
+const LAST_WORDS: &str = "journalctl -b _SYSTEMD_UNIT=imd.service -n 1 -o cat --no-pager";
 const VERITY: &str = "dmsetup status system_B";
 
 /// A version that does all that it has to, unless a test says otherwise.

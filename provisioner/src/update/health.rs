@@ -177,10 +177,8 @@ fn last_words(system: &dyn System) -> String {
             &[
                 "journalctl",
                 "-b",
-                "-u",
-                "imd.service",
-                "-t",
-                "imd",
+                // Whatever a program of the unit is called, and without what systemd says of the unit.
+                "_SYSTEMD_UNIT=imd.service",
                 "-n",
                 "1",
                 "-o",

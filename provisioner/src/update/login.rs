@@ -45,14 +45,14 @@ pub fn send_to_oneself(account: &Account<'_>, text: &str) -> Result<()> {
     ))?;
     let answer = talk.wait(&["<success", "<failure"], "answer a login")?;
     if !answer.contains("<success") {
-        bail!("the server refused the login: {}", tail(&answer));
+        bail!("the server refused the login: {}", said(&answer));
     }
     talk.header(account.domain)?;
     talk.wait(&["</stream:features>"], "offer a session")?;
     talk.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>health</resource></bind></iq>")?;
     let answer = talk.wait(&["</iq>"], "bind a resource")?;
     if !answer.contains("<jid>") {
-        bail!("the server gave no session: {}", tail(&answer));
+        bail!("the server gave no session: {}", said(&answer));
     }
     talk.send("<presence/>")?;
     talk.send(&format!(
@@ -109,7 +109,7 @@ impl Talk {
             if Instant::now() > self.until || self.heard.len() > LARGEST {
                 bail!(
                     "the server did not {what} in time; it said: {}",
-                    tail(&text)
+                    said(&text)
                 );
             }
             let mut part = [0; 4096];
@@ -120,7 +120,7 @@ impl Talk {
             if length == 0 {
                 bail!(
                     "the server closed the connection and did not {what}; it said: {}",
-                    tail(&text)
+                    said(&text)
                 );
             }
             self.heard.extend_from_slice(&part[..length]);
@@ -128,10 +128,30 @@ impl Talk {
     }
 }
 
-/// The last characters of what was heard, for an error.
-fn tail(text: &str) -> String {
-    let count = text.chars().count();
-    text.chars().skip(count.saturating_sub(200)).collect()
+/// What was heard, for an error that a person reads: the server's words, where it has any (`<text/>`, RFC 6120 §4.9.2, §6.5 and §8.3.2),
+/// or its last elements.
+fn said(text: &str) -> String {
+    /// Characters of an error.
+    const LONGEST: usize = 200;
+    let words = text
+        .rsplit_once("</text>")
+        .and_then(|(before, _)| before.rsplit_once("<text"))
+        .and_then(|(_, element)| element.split_once('>'));
+    if let Some((_, words)) = words {
+        let words = words
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&apos;", "'")
+            .replace("&quot;", "\"")
+            .replace("&amp;", "&");
+        return words.chars().take(LONGEST).collect();
+    }
+    let left_out = text.chars().count().saturating_sub(LONGEST);
+    let end: String = text.chars().skip(left_out).collect();
+    match end.find('<') {
+        Some(element) if left_out > 0 => end[element..].to_owned(),
+        _ => end,
+    }
 }
 
 /// RFC 4648 §4.
@@ -169,6 +189,24 @@ mod tests {
         ] {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
+    }
+
+    #[test]
+    fn what_the_server_said_is_its_words_or_whole_elements() {
+        let opening =
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' id='x' from='a.example'>";
+        let error = "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+            <text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>this isn&apos;t a &lt;b&gt; &amp;lt; server</text></stream:error></stream:stream>";
+        assert_eq!(
+            said(&format!("{opening}{error}")),
+            "this isn't a <b> &lt; server"
+        );
+        let failure =
+            "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
+        assert_eq!(said(failure), failure);
+        let long = format!("{opening}{opening}{opening}{failure}");
+        assert_eq!(said(&long), format!("{opening}{failure}"));
+        assert_eq!(said(""), "");
     }
 
     #[test]
