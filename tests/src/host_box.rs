@@ -63,8 +63,8 @@ impl HostBox {
             logs: lab.logs.clone(),
         };
         place.write_imd_config(web_chat)?;
-        let running = place.boot()?;
         let over = Arc::new(AtomicBool::new(false));
+        let running = place.boot(&over)?;
         let keeper = {
             let over = Arc::clone(&over);
             std::thread::spawn(move || place.keep(running, &over))
@@ -149,8 +149,8 @@ impl Place {
         self.folder.join(name)
     }
 
-    /// What happens from power to pages.
-    fn boot(&self) -> Result<Vec<Child>> {
+    /// What happens from power to pages, which nobody waits for once all is `over`.
+    fn boot(&self, over: &AtomicBool) -> Result<Vec<Child>> {
         for step in ["early", "firstboot"] {
             let status = self.command("provisioner")?.arg(step).status();
             let status = status.with_context(|| format!("run provisioner {step}"))?;
@@ -174,12 +174,18 @@ impl Place {
         for command in [&mut imd, &mut agent, &mut web] {
             running.push(command.spawn().context("start a program of the box")?);
         }
-        for socket in ["web.sock", "agent.sock", ADMIN, "imd.sock"] {
+        let mut sockets = ["web.sock", "agent.sock", ADMIN, "imd.sock"].into_iter();
+        let all_answer = sockets.try_for_each(|socket| {
             wait_until(Duration::from_secs(60), socket, || {
-                Ok(std::os::unix::net::UnixStream::connect(self.at(socket)).ok())
-            })?;
+                let answers = std::os::unix::net::UnixStream::connect(self.at(socket)).is_ok();
+                Ok((answers || over.load(Ordering::Relaxed)).then_some(()))
+            })
+        });
+        // A box that does not start leaves no program behind.
+        if all_answer.is_err() {
+            end(&mut running);
         }
-        Ok(running)
+        all_answer.map(|()| running)
     }
 
     /// Starts the box again whenever something waits for that.
@@ -192,8 +198,11 @@ impl Place {
             if waits {
                 // The page says so first, as on a box, which takes a while to go down.
                 std::thread::sleep(Duration::from_secs(5));
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
                 end(&mut running);
-                match self.boot() {
+                match self.boot(over) {
                     Ok(again) => running = again,
                     Err(error) => eprintln!("the box does not start again: {error:#}"),
                 }
