@@ -48,7 +48,7 @@ fn assert_a_cut_does_no_harm(scene: &mut Scene) -> Result<()> {
         .run("systemctl --no-block start perch-update@install.service")?;
     let name = published_name(GOOD);
     wait_until(scene.vm.boot_deadline(), "the download", || {
-        Ok((scene.publisher.sent(&name) > CUT_AFTER).then_some(()))
+        Ok((scene.publisher.sent(&name).bytes > CUT_AFTER).then_some(()))
     })?;
     scene.lab.note("the power is cut");
     scene.vm.cut_power_and_start()?;

@@ -27,11 +27,20 @@ pub struct Publisher {
     sent: Arc<Sent>,
 }
 
+/// How much of a file was sent, ever.
+#[derive(Clone, Copy, Default)]
+pub struct Fetched {
+    /// Bytes of its content.
+    pub bytes: u64,
+    /// In so many answers.
+    pub requests: u64,
+}
+
 /// What was sent, and what may be.
 #[derive(Default)]
 struct Sent {
-    /// Bytes of each file.
-    bytes: Mutex<BTreeMap<String, u64>>,
+    /// How much of each file.
+    files: Mutex<BTreeMap<String, Fetched>>,
     /// Bytes that may still be sent before everything stands still; absent: no limit.
     allowed: Mutex<Option<u64>>,
     more_allowed: Condvar,
@@ -95,15 +104,12 @@ impl Publisher {
         format!("https://{HOST}:{}", self.port)
     }
 
-    /// Bytes of a file that were sent.
+    /// How much of a file was sent.
     #[must_use]
-    pub fn sent(&self, name: &str) -> u64 {
-        let sent = self
-            .sent
-            .bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        sent.get(name).copied().unwrap_or(0)
+    pub fn sent(&self, name: &str) -> Fetched {
+        let files = self.sent.files.lock();
+        let files = files.unwrap_or_else(PoisonError::into_inner);
+        files.get(name).copied().unwrap_or_default()
     }
 
     /// After so many more bytes of files nothing more is sent, and no connection closed; absent: everything goes on.
@@ -131,8 +137,10 @@ fn answer_all(
         if let Some((mut file, length)) = body {
             sent.wait_for_leave(length);
             let copied = std::io::copy(&mut (&mut file).take(length), output)?;
-            let mut sent = sent.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-            *sent.entry(request.name).or_default() += copied;
+            let mut files = sent.files.lock().unwrap_or_else(PoisonError::into_inner);
+            let fetched = files.entry(request.name).or_default();
+            fetched.bytes += copied;
+            fetched.requests += 1;
         }
         output.flush()?;
     }

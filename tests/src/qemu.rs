@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -74,18 +75,26 @@ impl Ports {
     }
 }
 
-/// A listener on a free loopback port, and its number.
+/// A listener on a free loopback port, and its number, which this process does not give again, and the system gives to no connection:
+/// the ports that it chooses begin higher (`ip_local_port_range`). So whoever is slow to listen finds it free.
 ///
 /// # Errors
 ///
 /// The computer has none left.
 pub fn free_port() -> Result<(std::net::TcpListener, u16)> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("bind a free port")?;
-    let port = listener
-        .local_addr()
-        .context("the free port's number")?
-        .port();
-    Ok((listener, port))
+    const FIRST: u16 = 20_000;
+    const PORTS: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests of other processes begin elsewhere.
+    let start = u16::try_from(std::process::id().wrapping_mul(97) % u32::from(PORTS))?;
+    for _ in 0..PORTS {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let port = FIRST + (start + next) % PORTS;
+        if let Ok(listener) = std::net::TcpListener::bind(("127.0.0.1", port)) {
+            return Ok((listener, port));
+        }
+    }
+    bail!("no port is free")
 }
 
 /// The command that boots `card`; serial ports go to `logs`, the monitor's socket is `monitor`.
