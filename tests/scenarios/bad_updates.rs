@@ -54,7 +54,7 @@ fn a_server_that_lets_nobody_in_is_left() -> Result<()> {
             root: &[("usr/lib/systemd/system/imd.service.d/elsewhere.conf", unit)],
             ..Change::default()
         },
-        "logging in and sending a message does not work",
+        "it said: this server is elsewhere.example",
     )?;
     scene.end();
     Ok(())

@@ -2,6 +2,7 @@
 //! by itself when a restore or a factory reset waits for that, as a box would that restarts.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -171,21 +172,28 @@ impl Place {
         web.arg("--backups")
             .arg(self.at("root/var/lib/perch-backup"));
         let mut running = Vec::new();
-        for command in [&mut imd, &mut agent, &mut web] {
-            running.push(command.spawn().context("start a program of the box")?);
-        }
-        let mut sockets = ["web.sock", "agent.sock", ADMIN, "imd.sock"].into_iter();
-        let all_answer = sockets.try_for_each(|socket| {
-            wait_until(Duration::from_secs(60), socket, || {
-                let answers = std::os::unix::net::UnixStream::connect(self.at(socket)).is_ok();
-                Ok((answers || over.load(Ordering::Relaxed)).then_some(()))
-            })
+        let mut programs = [&mut imd, &mut agent, &mut web].into_iter();
+        let started = programs.try_for_each(|program| {
+            running.push(program.spawn().context("start a program of the box")?);
+            Ok(())
         });
+        let all_answer = started.and_then(|()| self.wait_for_all(over));
         // A box that does not start leaves no program behind.
         if all_answer.is_err() {
             end(&mut running);
         }
         all_answer.map(|()| running)
+    }
+
+    /// Waits until every program answers, or all is `over`.
+    fn wait_for_all(&self, over: &AtomicBool) -> Result<()> {
+        for socket in ["web.sock", "agent.sock", ADMIN, "imd.sock"] {
+            wait_until(Duration::from_secs(60), socket, || {
+                let answers = UnixStream::connect(self.at(socket)).is_ok();
+                Ok((answers || over.load(Ordering::Relaxed)).then_some(()))
+            })?;
+        }
+        Ok(())
     }
 
     /// Starts the box again whenever something waits for that.

@@ -1,4 +1,4 @@
-//! Waiting for a condition with a deadline: the one place in the tests that sleeps.
+//! Waiting for a condition with a deadline: the one place in the tests that sleeps for one. Elsewhere a sleep is the pace of something.
 
 use std::time::{Duration, Instant};
 

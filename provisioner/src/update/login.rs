@@ -136,8 +136,10 @@ fn said(text: &str) -> String {
     let words = text
         .rsplit_once("</text>")
         .and_then(|(before, _)| before.rsplit_once("<text"))
-        .and_then(|(_, element)| element.split_once('>'));
-    if let Some((_, words)) = words {
+        .and_then(|(_, element)| element.split_once('>'))
+        .map(|(_, words)| words.trim())
+        .filter(|words| !words.is_empty());
+    if let Some(words) = words {
         let words = words
             .replace("&lt;", "<")
             .replace("&gt;", ">")
@@ -204,6 +206,8 @@ mod tests {
         let failure =
             "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
         assert_eq!(said(failure), failure);
+        let wordless = "<failure><not-authorized/><text> </text></failure>";
+        assert_eq!(said(wordless), wordless);
         let long = format!("{opening}{opening}{opening}{failure}");
         assert_eq!(said(&long), format!("{opening}{failure}"));
         assert_eq!(said(""), "");
