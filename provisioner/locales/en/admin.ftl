@@ -29,7 +29,7 @@ home-update-available = All is well, and a newer version is available. Look at U
 home-messages = Messages a minute
 home-answer = Answers within
 home-answer-how = the chat server, asked on the box itself
-home-disk = Room left
+home-disk = Space left
 home-disk-of = of { $size }
 home-disk-days = { $n ->
     [one] full in a day, at this rate

@@ -31,8 +31,8 @@ done-confirmed = The network is confirmed and stays.
 
 people-add = Add a person
 people-add-lead = An invitation is easier: people choose their name and password themselves. Here you make the account for somebody.
-people-import = From a table
-people-export = As a table
+people-import = Import a table
+people-export = Save as a table
 people-search = Name or part of it
 people-none = Nobody is found.
 people-more = More people
