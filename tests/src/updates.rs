@@ -137,7 +137,7 @@ pub fn tell_the_time(vm: &Vm) -> Result<()> {
     .map(drop)
 }
 
-/// Tells the box where its updates come from.
+/// Tells the box where its updates come from, so that it knows it after a power cut, too.
 ///
 /// # Errors
 ///
@@ -149,7 +149,7 @@ pub fn subscribe(vm: &Vm, publisher: &Publisher) -> Result<()> {
         "url = \"{}\"\nauthority = \"/etc/perch/updates-ca.crt\"\n",
         publisher.url()
     );
-    vm.run_with_input("cat >/etc/perch/update.toml", text.as_bytes())?;
+    vm.run_with_input("cat >/etc/perch/update.toml && sync", text.as_bytes())?;
     tell_the_time(vm)
 }
 
