@@ -45,6 +45,17 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", () => navigator.clipboard.writeText(button.dataset.copy));
 }
 
+// On a narrow screen the row of areas is moved to the one that is open.
+const area = document.querySelector(".top [aria-current]");
+if (area) {
+  const row = area.closest("nav");
+  const show = () => {
+    row.scrollLeft = area.offsetLeft - row.offsetLeft - (row.clientWidth - area.offsetWidth) / 2;
+  };
+  show();
+  matchMedia("(min-width: 56rem)").addEventListener("change", show);
+}
+
 // A box that restarts: the way back opens by itself when it answers again.
 const back = document.querySelector("[data-comes-back]");
 if (back) {

@@ -92,6 +92,11 @@ async function look(page, name, once = false) {
       await page.screenshot({ path: join(settings.screens, `${name}-${shown}-${width}.png`), fullPage: true });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (wide > 0) findings.push(`${name}: ${wide} pixels wider than the ${width}`);
+      const hidden = await page.evaluate(() => {
+        const area = document.querySelector(".top [aria-current]")?.getBoundingClientRect();
+        return area && (area.left < 0 || area.right > innerWidth);
+      });
+      if (hidden) findings.push(`${name}: the area that is open is beyond the edge of the ${width}`);
     }
     await page.evaluate(axe);
     const result = await page.evaluate(() => globalThis.axe.run());
