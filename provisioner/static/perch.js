@@ -45,7 +45,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", () => navigator.clipboard.writeText(button.dataset.copy));
 }
 
-// On a narrow screen the row of areas is moved to the one that is open.
+// On a narrow screen (perch.css has the same width) the row of areas is moved to the one that is open.
 const area = document.querySelector(".top [aria-current]");
 if (area) {
   const row = area.closest("nav");
